@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* capsule.h - the namespaces, mounts, id maps and capabilities of a step */
+#ifndef CAPSULE_H
+#define CAPSULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "err.h"
+
+/*
+ * fork(2) into the new namespaces of the isolation. In the child, which is
+ * PID 1 there, capsule_enter() must follow. Root makes no user namespace: it
+ * needs none, and would lose its power over other users' files.
+ * Returns as fork does.
+ */
+pid_t capsule_fork(enum isolation isolation);
+
+#define CAPSULE_MAX_DIRS 8
+
+/* A directory that only the step sees. */
+struct capsule_dir {
+	char *path;
+	int layer; /* what the step wrote or changed; -1: not private */
+};
+
+struct capsule {
+	enum isolation isolation;
+	bool has_user_ns;
+	struct capsule_dir dir[CAPSULE_MAX_DIRS];
+	size_t n_dirs;
+	int cache; /* a directory on a tmpfs for criu's kernel cache, or -1 */
+	char note[256]; /* a limit the user should know of, or empty */
+};
+
+/* What a capsule is to be; made before capsule_fork(). */
+struct capsule_plan {
+	enum isolation isolation;
+	/* Who the caller is; unknown inside until the ids are mapped. */
+	uid_t uid;
+	gid_t gid;
+	/* A directory of the host for the private layers, or NULL: memory. */
+	const char *scratch;
+	/* An image directory to fill the private directories from, or -1. */
+	int generation;
+};
+
+/*
+ * Set up the capsule from inside: id maps, /proc, private directories, the
+ * current directory (cwd, which may lie in a private one). With
+ * ISOLATION_NONE only the last is done.
+ */
+int capsule_enter(struct capsule *c, const struct config *cfg,
+	const struct capsule_plan *plan, const char *cwd, struct err *err);
+
+/*
+ * Write the private directories into an image directory, as tar archives;
+ * an empty one leaves no file. The tree must be stopped meanwhile.
+ */
+int capsule_save(const struct capsule *c, int generation, struct err *err);
+
+/* PIDs that are given next are above pid. */
+int capsule_set_last_pid(pid_t pid, struct err *err);
+pid_t capsule_last_pid(void);
+
+/*
+ * In a child that will become criu: keep CAP_CHECKPOINT_RESTORE, CAP_SETPCAP
+ * and CAP_NET_ADMIN of the capsule, also across execve(2), and no other; see
+ * capabilities(7). With CAP_SETUID criu would try setuid(0).
+ */
+int capsule_keep_criu_caps(const struct capsule *c, struct err *err);
+
+/*
+ * In the child that becomes the command: no capability, now or ever. The
+ * command of root in its own right keeps its own.
+ */
+int capsule_drop_caps(const struct capsule *c, struct err *err);
+
+#endif

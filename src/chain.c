@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "chain.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "log.h"
+#include "util.h"
+
+#define JOURNAL_MAX (64U << 20)
+
+bool chain_id_is_valid(const char *id)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789._-";
+	size_t n = strlen(id);
+
+	return n > 0 && n <= 100 && id[0] != '.' && id[0] != '-' &&
+		strspn(id, letters) == n;
+}
+
+/* mkdir -p with mode 0700; what exists is left as it is. */
+static int make_parents(const char *path, struct err *err)
+{
+	auto_free char *p = xstrdup(path);
+
+	for (char *s = p + 1; *s; s++) {
+		if (*s != '/')
+			continue;
+		*s = '\0';
+		if (mkdir(p, 0700) && errno != EEXIST)
+			return err_set(err, errno, "make directory %s", p);
+		*s = '/';
+	}
+	if (mkdir(p, 0700) && errno != EEXIST)
+		return err_set(err, errno, "make directory %s", p);
+	return 0;
+}
+
+/* Open a directory that must belong to the caller alone. */
+static int open_private_dir(int parent, const char *name, const char *path,
+	bool create, struct err *err)
+{
+	auto_close int fd = -1;
+	struct stat st;
+
+	if (create && mkdirat(parent, name, 0700) && errno != EEXIST)
+		return err_set(err, errno, "make directory %s", path);
+	fd = openat(parent, name,
+		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st))
+		return err_set(err, errno, "open directory %s", path);
+	if (st.st_uid != geteuid())
+		return err_set(err, 0,
+			"directory %s belongs to user %u, not to you", path,
+			st.st_uid);
+	if ((st.st_mode & 077) && fchmod(fd, 0700))
+		return err_set(err, errno, "close directory %s to others",
+			path);
+	return steal_fd(&fd);
+}
+
+static int open_private_file(int dir, const char *name, int flags,
+	struct err *err)
+{
+	auto_close int fd = openat(dir, name,
+		flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return err_set(err, errno, "open %s", name);
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return err_set(err, 0, "%s is not a regular file of yours",
+			name);
+	return steal_fd(&fd);
+}
+
+static json_t *new_line(const struct chain *c, const char *event)
+{
+	json_t *j = json_pack("{s:f, s:s}", "t", now_wall(), "event", event);
+
+	if (c->leg)
+		json_object_set_new(j, "leg", json_integer(c->leg));
+	return j;
+}
+
+/* A line that a crash cut short must not spoil the next one. */
+static int end_torn_line(struct chain *c, off_t size, struct err *err)
+{
+	char last;
+
+	if (pread(c->journal, &last, 1, size - 1) == 1 && last != '\n' &&
+		write_all(c->journal, "\n", 1))
+		return err_set(err, errno, "write the journal");
+	return 0;
+}
+
+static int begin_chain(struct chain *c, struct err *err)
+{
+	char host[256] = "";
+	json_t *line;
+	struct stat st;
+
+	if (fstat(c->journal, &st))
+		return err_set(err, errno, "read the journal");
+	if (st.st_size > 0)
+		return end_torn_line(c, st.st_size, err);
+	line = new_line(c, "chain");
+	gethostname(host, sizeof(host) - 1);
+	json_object_set_new(line, "chain", json_string(c->id));
+	json_object_set_new(line, "host", json_string(host));
+	json_object_set_new(line, "program",
+		json_string("checkpointer " VERSION));
+	return chain_write(c, line, false, err);
+}
+
+int chain_open(struct chain *c, const char *base, const char *id, bool create,
+	struct err *err)
+{
+	auto_close int parent = -1;
+
+	memset(c, 0, sizeof(*c));
+	c->dir = c->journal = c->lease = -1;
+	if (!chain_id_is_valid(id))
+		return err_set(err, 0,
+			"'%.100s' cannot be the name of a chain: only "
+			"letters, digits, '.', '_' and '-'",
+			id);
+	if (create && make_parents(base, err))
+		return -1;
+	parent = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return err_set(err, errno, "open checkpoint directory %s",
+			base);
+	c->id = xstrdup(id);
+	c->path = xasprintf("%s/%s", base, id);
+	c->dir = open_private_dir(parent, id, c->path, create, err);
+	if (c->dir >= 0)
+		c->journal = open_private_file(c->dir, "journal",
+			O_RDWR | O_APPEND | (create ? O_CREAT : 0), err);
+	if (c->journal >= 0)
+		c->lease = open_private_file(
+			c->dir, "lease", O_RDWR | O_CREAT, err);
+	if (c->lease >= 0 && !begin_chain(c, err))
+		return 0;
+	err_wrap(err, "chain %s", id);
+	chain_close(c);
+	return -1;
+}
+
+void chain_close(struct chain *c)
+{
+	release_fd(&c->lease);
+	release_fd(&c->journal);
+	release_fd(&c->dir);
+	free(c->id);
+	free(c->path);
+	c->id = c->path = NULL;
+}
+
+/* --- the journal --- */
+
+int chain_write(const struct chain *c, json_t *line, bool sync, struct err *err)
+{
+	auto_free char *text = json_dumps(line, JSON_COMPACT);
+	auto_free char *with_end = text ? xasprintf("%s\n", text) : NULL;
+
+	json_decref(line);
+	if (!with_end)
+		return err_set(err, 0, "journal: text that is not UTF-8");
+	if (write_all(c->journal, with_end, strlen(with_end)) ||
+		(sync && fdatasync(c->journal)))
+		return err_set(err, errno, "write the journal of chain %s",
+			c->id);
+	return 0;
+}
+
+json_t *chain_read(const struct chain *c, unsigned *damaged, struct err *err)
+{
+	auto_free char *text = NULL;
+	json_t *lines = json_array();
+	unsigned bad = 0;
+	char *save = NULL;
+
+	text = read_file_at(c->dir, "journal", JOURNAL_MAX, NULL, err);
+	if (!text) {
+		json_decref(lines);
+		return NULL;
+	}
+	for (char *p = strtok_r(text, "\n", &save); p;
+		p = strtok_r(NULL, "\n", &save)) {
+		json_t *j = json_loads(p, JSON_REJECT_DUPLICATES, NULL);
+
+		if (!json_is_object(j) || json_array_append(lines, j))
+			bad++;
+		json_decref(j);
+	}
+	if (damaged)
+		*damaged = bad;
+	return lines;
+}
+
+static bool is_event(const json_t *line, const char *event)
+{
+	const char *e = json_string_value(json_object_get(line, "event"));
+
+	return e && !strcmp(e, event);
+}
+
+static unsigned number_of(const json_t *line, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(line, key));
+
+	return n > 0 && n < 1000000 ? (unsigned)n : 0;
+}
+
+/* --- legs --- */
+
+static int take_lease(struct chain *c, bool first, struct err *err)
+{
+	auto_free char *holder = NULL;
+
+	/*
+	 * The first of a leg must be alone; then the other steps of the leg
+	 * may share. A lock ends with its process, however that ends.
+	 */
+	if (first && flock(c->lease, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK) {
+			log_warn("%s: no locks on this file system (%s); see "
+				 "to it that no chain is run twice",
+				c->path, strerror(errno));
+			return 0;
+		}
+		holder = read_file_at(c->dir, "lease", 4096, NULL, NULL);
+		err_set(err, 0, "chain %s is running already: %s", c->id,
+			holder && *holder ? holder : "in another leg");
+		if (err)
+			err->num = EBUSY;
+		return -1;
+	}
+	if (flock(c->lease, LOCK_SH | LOCK_NB))
+		return err_set(err, errno, "lock chain %s", c->id);
+	return 0;
+}
+
+static void write_lease(const struct chain *c)
+{
+	char host[256] = "", text[512];
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(text, sizeof(text), "leg %u, on %s, process %d", c->leg, host,
+		(int)getpid());
+	/* Only for the message above; the lock is what counts. */
+	if (ftruncate(c->lease, 0) ||
+		pwrite(c->lease, text, strlen(text), 0) < 0)
+		log_debug("cannot write the lease: %s", strerror(errno));
+}
+
+static int begin_leg(struct chain *c, const char *key, const char *scheduler,
+	struct err *err)
+{
+	char host[256] = "";
+	json_t *line;
+
+	if (take_lease(c, true, err)) {
+		c->leg = 0;
+		return -1;
+	}
+	write_lease(c);
+	gethostname(host, sizeof(host) - 1);
+	line = new_line(c, "leg");
+	json_object_set_new(line, "key", json_string(key));
+	json_object_set_new(line, "scheduler", json_string(scheduler));
+	json_object_set_new(line, "host", json_string(host));
+	json_object_set_new(line, "pid", json_integer(getpid()));
+	return chain_write(c, line, false, err);
+}
+
+static int find_leg(struct chain *c, const char *key, const char *scheduler,
+	struct err *err)
+{
+	json_t *lines = chain_read(c, NULL, err), *j;
+	unsigned last = 0, mine = 0;
+	size_t i;
+
+	if (!lines)
+		return -1;
+	json_array_foreach(lines, i, j)
+	{
+		const char *k = json_string_value(json_object_get(j, "key"));
+
+		if (!is_event(j, "leg"))
+			continue;
+		last = number_of(j, "leg");
+		if (k && !strcmp(k, key))
+			mine = last;
+	}
+	json_decref(lines);
+	if (mine && mine == last) {
+		c->leg = mine;
+		return take_lease(c, false, err);
+	}
+	if (mine)
+		return err_set(err, EBUSY,
+			"chain %s has gone on to leg %u, this is leg %u", c->id,
+			last, mine);
+	c->leg = last + 1;
+	return begin_leg(c, key, scheduler, err);
+}
+
+int chain_take_leg(struct chain *c, const char *key, const char *scheduler,
+	struct err *err)
+{
+	int ret;
+
+	if (flock(c->journal, LOCK_EX))
+		log_debug("cannot lock the journal: %s", strerror(errno));
+	ret = find_leg(c, key, scheduler, err);
+	flock(c->journal, LOCK_UN);
+	return ret;
+}
+
+/* --- steps --- */
+
+static bool same_argv(const json_t *recorded, char *const argv[])
+{
+	size_t i;
+
+	for (i = 0; argv[i]; i++) {
+		const char *s =
+			json_string_value(json_array_get(recorded, i));
+
+		if (!s || strcmp(s, argv[i]))
+			return false;
+	}
+	return json_array_size(recorded) == i;
+}
+
+static bool same_program(const json_t *recorded, char *const argv[])
+{
+	const char *s = json_string_value(json_array_get(recorded, 0));
+
+	return s && !strcmp(s, argv[0]);
+}
+
+/* What the journal says of one step. */
+struct known {
+	const json_t *argv, *cwd;
+	bool taken, finished;
+	int status;
+};
+
+static struct known know_step(const json_t *lines, unsigned step, unsigned leg)
+{
+	struct known k = {0};
+	const json_t *j;
+	size_t i;
+
+	json_array_foreach(lines, i, j)
+	{
+		const char *state =
+			json_string_value(json_object_get(j, "state"));
+
+		if (number_of(j, "step") != step)
+			continue;
+		if (is_event(j, "step")) {
+			k.taken |= number_of(j, "leg") == leg;
+			if (!k.argv) {
+				k.argv = json_object_get(j, "argv");
+				k.cwd = json_object_get(j, "cwd");
+			}
+		} else if (state && !strcmp(state, "finished")) {
+			k.finished = true;
+			k.status = (int)json_integer_value(
+				json_object_get(j, "status"));
+		}
+	}
+	return k;
+}
+
+static unsigned count_steps(const json_t *lines)
+{
+	unsigned n = 0;
+	const json_t *j;
+	size_t i;
+
+	json_array_foreach(lines, i, j)
+	{
+		if (is_event(j, "step") && number_of(j, "step") > n)
+			n = number_of(j, "step");
+	}
+	return n;
+}
+
+static unsigned choose_step(const json_t *lines, unsigned n, unsigned leg,
+	char *const argv[], bool (*fits)(const json_t *, char *const[]))
+{
+	for (unsigned i = 1; i <= n; i++) {
+		struct known k = know_step(lines, i, leg);
+
+		if (k.argv && !k.taken && (argv ? fits(k.argv, argv) :
+					!k.finished))
+			return i;
+	}
+	return 0;
+}
+
+static json_t *pack_argv(char *const argv[])
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; argv[i]; i++)
+		if (json_array_append_new(list, json_string(argv[i])))
+			json_array_append_new(list, json_string("?"));
+	return list;
+}
+
+static void fill_step(struct step *s, const struct known *k)
+{
+	size_t n = json_array_size(k->argv);
+
+	s->finished = k->finished;
+	s->status = k->status;
+	s->cwd = k->cwd ? xstrdup(json_string_value(k->cwd)) : NULL;
+	s->argv = xcalloc(n + 1, sizeof(*s->argv));
+	for (size_t i = 0; i < n; i++) {
+		const char *a = json_string_value(json_array_get(k->argv, i));
+
+		s->argv[i] = xstrdup(a ? a : "");
+	}
+}
+
+static int find_step(struct chain *c, char *const argv[], const char *cwd,
+	struct step *s, struct err *err)
+{
+	json_t *lines = chain_read(c, NULL, err), *line;
+	unsigned n;
+
+	if (!lines)
+		return -1;
+	n = count_steps(lines);
+	s->number = choose_step(lines, n, c->leg, argv, same_argv);
+	if (!s->number && argv)
+		s->number = choose_step(lines, n, c->leg, argv, same_program);
+	if (!s->number && !argv) {
+		json_decref(lines);
+		return err_set(err, 0,
+			"chain %s has no step that could be continued", c->id);
+	}
+	line = new_line(c, "step");
+	if (s->number) {
+		struct known k = know_step(lines, s->number, c->leg);
+
+		fill_step(s, &k);
+	} else {
+		s->number = n + 1;
+	}
+	json_object_set_new(line, "step", json_integer(s->number));
+	json_object_set_new(line, "argv",
+		pack_argv(argv ? argv : s->argv));
+	json_object_set_new(line, "cwd", json_string(argv ? cwd : s->cwd));
+	json_decref(lines);
+	return chain_write(c, line, false, err);
+}
+
+int chain_take_step(struct chain *c, char *const argv[], const char *cwd,
+	struct step *s, struct err *err)
+{
+	auto_free char *path = NULL;
+	char name[16];
+	int ret;
+
+	memset(s, 0, sizeof(*s));
+	s->dir = -1;
+	if (flock(c->journal, LOCK_EX))
+		log_debug("cannot lock the journal: %s", strerror(errno));
+	ret = find_step(c, argv, cwd, s, err);
+	flock(c->journal, LOCK_UN);
+	if (ret)
+		return -1;
+	snprintf(name, sizeof(name), "step-%u", s->number);
+	path = xasprintf("%s/%s", c->path, name);
+	s->dir = open_private_dir(c->dir, name, path, true, err);
+	return s->dir < 0 ? -1 : 0;
+}
+
+void step_free(struct step *s)
+{
+	release_fd(&s->dir);
+	for (size_t i = 0; s->argv && s->argv[i]; i++)
+		free(s->argv[i]);
+	free(s->argv);
+	free(s->cwd);
+	memset(s, 0, sizeof(*s));
+	s->dir = -1;
+}

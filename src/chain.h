@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* chain.h - a chain's directory: journal, lease, legs, steps */
+#ifndef CHAIN_H
+#define CHAIN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "err.h"
+
+/*
+ * The journal is append-only, one JSON object a line. "event" tells what a
+ * line is about: "chain" (the first line), "leg" (a leg has begun), "step" (a
+ * leg has reached a step), "state" (a step has changed its state). "t" is the
+ * time in seconds after 1970. A line cut short by a crash is the last one
+ * and counts for nothing.
+ */
+
+struct chain {
+	char *id;
+	char *path; /* of its directory */
+	int dir;
+	int journal;
+	int lease;  /* flock(2) held: shared by all steps of the leg */
+	unsigned leg;
+};
+
+struct step {
+	unsigned number;
+	int dir;
+	bool finished; /* in an earlier leg, or earlier in this one */
+	int status;    /* if finished: as of waitpid(2) */
+	char **argv;   /* as first recorded; NULL-terminated */
+	char *cwd;
+};
+
+/* Is this a possible name of a chain? Letters, digits and "._-". */
+bool chain_id_is_valid(const char *id);
+
+/*
+ * Open the chain's directory below base. With create it is made if it is not
+ * there. Fails if anything on the way is not the caller's own.
+ */
+int chain_open(struct chain *c, const char *base, const char *id, bool create,
+	struct err *err);
+
+/*
+ * Become part of the leg with this key, and hold the chain's lease until
+ * chain_close() or the end of the process, however it ends. The first to
+ * come begins the leg; scheduler is only recorded. Fails with num EBUSY while
+ * another leg of the chain runs: a chain never runs twice at the same time.
+ */
+int chain_take_leg(struct chain *c, const char *key, const char *scheduler,
+	struct err *err);
+
+/*
+ * Which step of the chain is this command? The first of the chain's steps
+ * that no one in this leg has taken yet and that has the same arguments; else
+ * the first such with the same program; else a new one. So a batch script that
+ * runs again from its top finds its steps again, in the background and with
+ * changed arguments too. With argv NULL: the first step that is not finished.
+ * Fills *s; release with step_free().
+ */
+int chain_take_step(struct chain *c, char *const argv[], const char *cwd,
+	struct step *s, struct err *err);
+
+void step_free(struct step *s);
+
+/*
+ * Append a line to the journal; takes over the object. With sync it is on
+ * disk when this returns.
+ */
+int chain_write(const struct chain *c, json_t *line, bool sync,
+	struct err *err);
+
+/*
+ * All lines of the journal as an array (json_decref). Damaged lines are left
+ * out; their number goes to *damaged if that is not NULL.
+ */
+json_t *chain_read(const struct chain *c, unsigned *damaged, struct err *err);
+
+void chain_close(struct chain *c);
+
+#endif

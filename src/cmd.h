@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cmd.h - the commands of the command line, one file each */
+#ifndef CMD_H
+#define CMD_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "config.h"
+
+/* What main() has understood of the command line. */
+struct invocation {
+	struct config cfg;
+	const char *chain;      /* --chain, or NULL */
+	char *const *self_argv; /* the whole command line */
+	char *const *args;      /* what follows the options; NULL-terminated */
+	sigset_t mask;          /* signal mask at the start of the program */
+};
+
+/* Each returns the exit status of the program. */
+int cmd_run(struct invocation *in);     /* -- COMMAND [ARG...] */
+int cmd_restore(struct invocation *in); /* restore CHAIN */
+int cmd_batch(struct invocation *in);   /* batch SCRIPT [ARG...] */
+int cmd_report(struct invocation *in);  /* report CHAIN */
+int cmd_config(struct invocation *in);  /* config */
+
+#endif

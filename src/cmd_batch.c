@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cmd_batch.c - the embedded scheduler: a batch script, leg after leg */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+#include "cmd.h"
+#include "local.h"
+#include "log.h"
+#include "util.h"
+
+struct batch {
+	struct invocation *in;
+	const char *name; /* of the job, unique */
+	const char *chain;
+	unsigned leg;
+	pid_t shell;
+};
+
+/* Signals go to the script, as a scheduler's would. */
+static volatile sig_atomic_t script_pid;
+
+static void pass_on(int sig)
+{
+	if (script_pid > 0)
+		kill(script_pid, sig);
+}
+
+/* SIGCHLD has to interrupt ppoll(2), no more. */
+static void wake_up(int sig)
+{
+	(void)sig;
+}
+
+static void watch_signals(void)
+{
+	static const int passed[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2,
+		SIGQUIT};
+	struct sigaction sa = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+	sigset_t child;
+
+	for (size_t i = 0; i < LEN(passed); i++)
+		sigaction(passed[i], &sa, NULL);
+	sa.sa_handler = wake_up;
+	sigaction(SIGCHLD, &sa, NULL);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+}
+
+_Noreturn static void become_script(const struct batch *b, int report)
+{
+	auto_free char *job = xasprintf("%s.%u", b->name, b->leg);
+	auto_free char *fd = xasprintf("%d", report);
+	auto_free char *end = xasprintf("%.3f",
+		b->in->cfg.time_limit > 0
+			? now_wall() + b->in->cfg.time_limit
+			: 0.);
+	char *const *args = b->in->args;
+
+	setpgid(0, 0);
+	sigprocmask(SIG_SETMASK, &b->in->mask, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (setenv(LOCAL_CHAIN, b->chain, 1) || setenv(LOCAL_JOB, job, 1) ||
+		setenv(LOCAL_END, end, 1) || setenv(LOCAL_REPORT, fd, 1))
+		_exit(EX_OSERR);
+	execv(args[0], args);
+	log_error("cannot run %s: %s", args[0], strerror(errno));
+	_exit(126);
+}
+
+/* Has the script ended? Then *status says how. */
+static bool has_ended(struct batch *b, int *status)
+{
+	pid_t pid = b->shell ? waitpid(b->shell, status, WNOHANG) : -1;
+
+	if (pid == b->shell)
+		b->shell = script_pid = 0;
+	return b->shell == 0;
+}
+
+/* One letter of a step. False when no step holds the pipe any more. */
+static bool hear_step(int report, int *active, bool *successor)
+{
+	char what;
+	ssize_t n = read(report, &what, 1);
+
+	if (n <= 0)
+		return n < 0 && errno == EINTR;
+	*active += what == LOCAL_BEGIN;
+	*active -= what == LOCAL_LEFT || what == LOCAL_DONE;
+	*successor |= what == LOCAL_SUBMIT;
+	return true;
+}
+
+/*
+ * Until the script ends, or until a successor is wanted and no step is at
+ * work any more: steps that have left hold the shell at its line.
+ */
+static void follow(struct batch *b, int report, int *status, bool *successor)
+{
+	struct pollfd p = {.fd = report, .events = POLLIN};
+	sigset_t waiting;
+	int active = 0;
+
+	sigprocmask(SIG_SETMASK, NULL, &waiting);
+	sigdelset(&waiting, SIGCHLD);
+	while (!has_ended(b, status) && (!*successor || active > 0))
+		if (ppoll(&p, 1, NULL, &waiting) > 0 &&
+			!hear_step(report, &active, successor))
+			p.fd = -1;
+}
+
+static int run_leg(struct batch *b, bool *successor)
+{
+	pid_t group;
+	int fds[2], status = 0;
+
+	*successor = false;
+	if (pipe(fds) || fcntl(fds[0], F_SETFD, FD_CLOEXEC)) {
+		log_error("pipe: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	group = b->shell = fork();
+	if (group == 0)
+		become_script(b, fds[1]);
+	close(fds[1]);
+	if (group < 0) {
+		log_error("fork: %s", strerror(errno));
+		close(fds[0]);
+		return EX_OSERR;
+	}
+	/* The child does the same: whoever comes first. */
+	setpgid(group, group);
+	script_pid = group;
+	follow(b, fds[0], &status, successor);
+	/* A job ends with all its processes. */
+	kill(-group, SIGKILL);
+	if (b->shell)
+		while (waitpid(b->shell, &status, 0) < 0 && errno == EINTR)
+			;
+	script_pid = 0;
+	close(fds[0]);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int check_script(const char *path)
+{
+	struct stat st;
+
+	if (!path) {
+		log_error("batch takes a script: checkpointer batch "
+			  "--time-limit=1h SCRIPT");
+		return EX_USAGE;
+	}
+	if (stat(path, &st)) {
+		log_error("%s: %s", path, strerror(errno));
+		return EX_NOINPUT;
+	}
+	if (!S_ISREG(st.st_mode) || access(path, X_OK)) {
+		log_error("%s is not an executable file: chmod +x %s", path,
+			path);
+		return EX_NOINPUT;
+	}
+	return 0;
+}
+
+int cmd_batch(struct invocation *in)
+{
+	auto_free char *name = local_new_name();
+	const char *given = in->chain ? in->chain : getenv(LOCAL_CHAIN);
+	struct batch b = {
+		.in = in, .name = name, .chain = given ? given : name};
+	bool successor = true;
+	int ret = check_script(in->args[0]);
+
+	if (ret)
+		return ret;
+	watch_signals();
+	while (successor) {
+		b.leg++;
+		log_info("%s: leg %u begins", b.chain, b.leg);
+		ret = run_leg(&b, &successor);
+	}
+	return ret;
+}

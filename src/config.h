@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* config.h - the configuration, from five layers into one struct */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "err.h"
+#include "log.h"
+
+enum isolation {
+	ISOLATION_AUTO, /* user where it can be had, else none */
+	ISOLATION_USER, /* the capsule: user, PID and mount namespaces */
+	ISOLATION_NONE, /* the host's namespaces, a capable criu */
+};
+
+/* One NAME=value of [environment]. */
+struct config_env {
+	char *name, *value;
+};
+
+/* Which values are set; a field's comment names its key where they differ. */
+struct config {
+	/* [checkpoint] */
+	char *dir;          /* absolute; a leading ~ is already expanded */
+	double margin;      /* seconds */
+	double interval;    /* seconds, 0: none */
+	unsigned keep;      /* generations kept of a step, at least 1 */
+	unsigned max_legs;  /* 0: no limit */
+	double look_after;  /* seconds; the second look at the tree, 0: none */
+	double retry;       /* seconds before a failed dump is tried again */
+	double dump_timeout; /* seconds that a dump may take, 0: no limit */
+	unsigned restore_tries; /* older generations tried, at least 1 */
+
+	/* [signals] */
+	sigset_t checkpoint; /* checkpoint and leave */
+	sigset_t save;       /* checkpoint and continue */
+	sigset_t terminate;  /* checkpoint and leave if there is time */
+
+	/* [local] */
+	double time_limit; /* seconds, 0: none */
+
+	/* [capsule] */
+	enum isolation isolation;
+	char *private_dirs; /* space-separated absolute paths */
+	char *scratch;      /* where private files lie: "auto", "memory", path */
+
+	/* [criu] */
+	char *criu;         /* key binary: absolute path, or a name in PATH */
+	uint64_t ghost_limit; /* bytes */
+	char *criu_extra;   /* key extra: lines for criu's configuration file,
+	                       separated by ';' */
+
+	/* [environment] */
+	struct config_env *env;
+	size_t n_env;
+
+	/* [log] */
+	enum log_level level;
+	char *log_file; /* key file; NULL: none */
+
+	/* Where each value came from; private to config.c. */
+	struct config_origin *origin;
+};
+
+/*
+ * Built-in values < /etc/checkpointer.ini < ~/.config/checkpointer.ini
+ * < CHECKPOINTER_SECTION_KEY in the environment < "section.key=value" in
+ * sets[0..n_sets-1] (the command line's, in order). A key that the site names
+ * in [site] lock may only be set by the site's file; setting it elsewhere is
+ * an error. A file that does not exist is an empty one.
+ *
+ * Every mistake of every layer goes to log_error(), one line each: the file
+ * and line (or variable, or option), the section and key, what is wrong, and
+ * the nearest known word. Returns the number of mistakes; cfg is only to be
+ * used when that is 0, and is to be released with config_free() in any case.
+ */
+int config_load(struct config *cfg, const char *const *sets, size_t n_sets);
+
+/* The layers of config_load, with the two files named, for tests. */
+int config_load_files(struct config *cfg, const char *site, const char *user,
+	const char *const *sets, size_t n_sets);
+
+/*
+ * Print the effective configuration as an INI file; behind every value a
+ * comment with its origin ("built-in", "/etc/checkpointer.ini:12", ...).
+ */
+void config_print(const struct config *cfg, FILE *out);
+
+/* Release what cfg owns. A zeroed struct is fine; may be called twice. */
+void config_free(struct config *cfg);
+
+#endif

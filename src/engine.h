@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* engine.h - CRIU: dump, restore, and what its log says in plain words */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+/*
+ * libcriu blocks, prints, keeps globals and waits for children: these
+ * functions are for a forked worker that ends soon after.
+ */
+struct engine {
+	char criu[4096];   /* absolute path of the criu program */
+	bool unprivileged; /* not run by root */
+	uint64_t ghost_limit; /* bytes */
+	const char *extra; /* lines for criu's configuration, ';' between */
+	int cache;         /* a directory on a tmpfs for criu's cache, or -1 */
+	bool verbose;      /* a full log instead of errors and warnings */
+};
+
+/* Find the program that the configuration names. */
+int engine_find(const char *name, char *path, size_t size, struct err *err);
+
+/*
+ * Dump the tree of root into the directory images. outside is that of
+ * files_outside(). frozen(arg) is called when all images are written and the
+ * tree is still frozen; if it returns non-zero the dump fails. Afterwards the
+ * tree runs on, or is left stopped (by SIGSTOP) if stop is set. On failure it
+ * runs on, and *err holds the reason in one sentence.
+ */
+int engine_dump(const struct engine *e, int images, pid_t root, bool stop,
+	const json_t *outside, int (*frozen)(void *), void *arg,
+	struct err *err);
+
+/*
+ * Restore from images; the tree runs when this returns. Returns the PID of
+ * its root, which becomes a child of the nearest subreaper when the caller
+ * ends; -1 with *err.
+ */
+pid_t engine_restore(const struct engine *e, int images, const json_t *outside,
+	struct err *err);
+
+/*
+ * The first real error of a criu log (text), and what to do about it: fills
+ * *err with "what criu said (hint)". Never empty.
+ */
+void engine_explain(const char *log, const char *what, struct err *err);
+
+#endif

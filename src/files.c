@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "files.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "proc.h"
+#include "util.h"
+
+static const char *const stream_name[3] = {
+	"standard input", "standard output", "standard error"};
+
+struct survey {
+	struct stat std[3];
+	bool have_std[3];
+	struct int_list mounts;
+	json_t *list;
+	bool failed;
+};
+
+static bool is_terminal(const struct stat *st)
+{
+	unsigned m = major(st->st_rdev);
+
+	/* Consoles and serial lines (4, 5), Unix98 pseudo-terminals. */
+	return S_ISCHR(st->st_mode) && (m == 4 || m == 5 ||
+		(m >= 136 && m <= 143));
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+		a->st_rdev == b->st_rdev;
+}
+
+/*
+ * Which of the caller's standard streams is this, or -1. /dev/null is the
+ * same for everybody and is never meant: it stays /dev/null.
+ */
+static int stream_of(const struct survey *s, const struct stat *st)
+{
+	if (S_ISCHR(st->st_mode) && !is_terminal(st))
+		return -1;
+	for (int i = 0; i < 3; i++)
+		if (s->have_std[i] && same_file(&s->std[i], st))
+			return i;
+	return -1;
+}
+
+static bool listed(const json_t *list, const char *key)
+{
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(list, i, e)
+	{
+		const char *k = json_string_value(json_object_get(e, "key"));
+
+		if (k && !strcmp(k, key))
+			return true;
+	}
+	return false;
+}
+
+static bool list_file(struct survey *s, const char *key, int stream,
+	const char *path, unsigned flags)
+{
+	json_t *e;
+
+	if (listed(s->list, key))
+		return true;
+	e = json_pack("{s:s}", "key", key);
+	if (e && stream >= 0)
+		json_object_set_new(e, "std", json_integer(stream));
+	if (e && path) {
+		json_object_set_new(e, "path", json_string(path));
+		json_object_set_new(e, "flags", json_integer(flags));
+	}
+	s->failed |= !e || json_array_append_new(s->list, e);
+	return !s->failed;
+}
+
+static bool survey_fd(const struct proc_fd *f, void *arg)
+{
+	struct survey *s = arg;
+	struct proc_fdinfo info;
+	char key[64];
+	int stream;
+
+	if (!f->have_st || !proc_fdinfo(f->pid, f->fd, &info))
+		return true;
+	stream = stream_of(s, &f->st);
+	if (S_ISFIFO(f->st.st_mode)) {
+		if (stream < 0 || strncmp(f->target, "pipe:", 5))
+			return true;
+		return list_file(s, f->target, stream, NULL, 0);
+	}
+	if (is_terminal(&f->st)) {
+		if (stream < 0)
+			return true;
+		snprintf(key, sizeof(key), "tty[%lx:%lx]",
+			(unsigned long)f->st.st_rdev,
+			(unsigned long)f->st.st_dev);
+		return list_file(s, key, stream, NULL, 0);
+	}
+	if (f->target[0] != '/' || S_ISSOCK(f->st.st_mode) ||
+		(stream < 0 && int_list_has(&s->mounts, info.mnt_id)))
+		return true;
+	snprintf(key, sizeof(key), "file[%x:%lx]", (unsigned)info.mnt_id,
+		(unsigned long)f->st.st_ino);
+	return list_file(s, key, stream, f->target, info.flags);
+}
+
+json_t *files_outside(pid_t root, struct err *err)
+{
+	struct survey s = {.list = json_array(), .mounts = proc_mounts()};
+	struct int_list tree = proc_tree(root);
+
+	for (int i = 0; i < 3; i++)
+		s.have_std[i] = !fstat(i, &s.std[i]);
+	for (size_t i = 0; i < tree.n; i++)
+		proc_fds(tree.v[i], survey_fd, &s);
+	free(tree.v);
+	free(s.mounts.v);
+	if (!s.failed && s.list)
+		return s.list;
+	json_decref(s.list);
+	err_set(err, ENOMEM, "list the open files");
+	return NULL;
+}
+
+bool files_is_external(const char *key)
+{
+	return !strncmp(key, "file[", 5) || !strncmp(key, "tty[", 4);
+}
+
+/* criu closes what it is given: hand over a copy that survives execve(2). */
+static int copy_fd(int fd)
+{
+	return fcntl(fd, F_DUPFD, 10);
+}
+
+static int open_again(const char *path, unsigned flags)
+{
+	const unsigned keep = O_ACCMODE | O_APPEND | O_DIRECTORY | O_NONBLOCK |
+		O_SYNC | O_PATH;
+
+	return open(path, (int)(flags & keep) | O_NOCTTY);
+}
+
+struct entry {
+	const char *key, *path;
+	int stream; /* -1: none */
+	unsigned flags;
+};
+
+/*
+ * A file that is not a stream of the new leg is opened by its path. So is
+ * standard input, unless the new leg has the very same file: a program that
+ * read half of it goes on behind that half.
+ */
+static int inherit_file(const struct entry *e,
+	int (*add)(int, const char *, void *), void *arg, struct err *err)
+{
+	struct stat here, there;
+	int fd;
+
+	if (e->stream > 0) {
+		/*
+		 * Under its documented key criu opens the file anew, at the
+		 * old offset, which need not be that of the new leg's file.
+		 * Without the first letter it is found one step earlier, as
+		 * a path, and is used as it is. (criu cuts that letter off
+		 * every path, see dump_one_reg_file() in CRIU 3.17 to 4.2.)
+		 */
+		fd = copy_fd(e->stream);
+		if (fd >= 0 && add(fd, e->key + 1, arg))
+			return err_set(err, ENOMEM, "inherit %s", e->key);
+		fd = copy_fd(e->stream);
+	} else if (e->stream == 0 && !fstat(0, &here) &&
+		!stat(e->path, &there) && same_file(&here, &there)) {
+		fd = copy_fd(0);
+	} else {
+		fd = open_again(e->path, e->flags);
+	}
+	if (fd < 0)
+		return err_set(err, errno, "open %s", e->path);
+	if (add(fd, e->key, arg))
+		return err_set(err, ENOMEM, "inherit %s", e->key);
+	return 0;
+}
+
+static int inherit_stream(const struct entry *e,
+	int (*add)(int, const char *, void *), void *arg, struct err *err)
+{
+	bool is_pipe = !strncmp(e->key, "pipe:", 5);
+	struct stat st;
+	int fd;
+
+	if (fstat(e->stream, &st))
+		return err_set(err, errno, "%s", stream_name[e->stream]);
+	if (is_pipe ? !S_ISFIFO(st.st_mode) : !is_terminal(&st))
+		return err_set(err, 0,
+			"%s was a %s and is none now: continue with the same "
+			"redirections as at first",
+			stream_name[e->stream], is_pipe ? "pipe" : "terminal");
+	fd = copy_fd(e->stream);
+	if (fd < 0 || add(fd, e->key, arg))
+		return err_set(err, ENOMEM, "inherit %s", e->key);
+	return 0;
+}
+
+int files_inherit(const json_t *outside,
+	int (*add)(int fd, const char *key, void *arg), void *arg,
+	struct err *err)
+{
+	const json_t *j;
+	size_t i;
+
+	json_array_foreach(outside, i, j)
+	{
+		const json_t *std = json_object_get(j, "std");
+		struct entry e = {
+			.key = json_string_value(json_object_get(j, "key")),
+			.path = json_string_value(json_object_get(j, "path")),
+			.stream = std ? (int)json_integer_value(std) : -1,
+			.flags = (unsigned)json_integer_value(
+				json_object_get(j, "flags")),
+		};
+
+		if (!e.key || e.stream < -1 || e.stream > 2 ||
+			(!e.path && e.stream < 0))
+			return err_set(err, 0, "the manifest is damaged");
+		if (e.path ? inherit_file(&e, add, arg, err)
+			   : inherit_stream(&e, add, arg, err))
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* files.h - what the tree holds open that comes from outside the capsule */
+#ifndef FILES_H
+#define FILES_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+/*
+ * A file that was opened before the capsule existed (standard input, output
+ * and error above all) lies on a mount that criu does not see. Each such file
+ * is named to criu as external when it dumps, and given back by descriptor
+ * when it restores: the standard streams are then those of the new leg.
+ *
+ * An entry of the list in the manifest:
+ *   { "key": "file[2a:1234]", "std": 1, "path": "/home/a/out", "flags": 1 }
+ * key is criu's name (see --external and --inherit-fd in criu(8)); std, if
+ * there, is the standard stream it is; path and flags are for files only.
+ */
+
+/*
+ * Survey the tree of root (stopped or not). The caller's own descriptors 0, 1
+ * and 2 tell what the standard streams are. Returns an array, or NULL with
+ * *err if something cannot be dumped at all.
+ */
+json_t *files_outside(pid_t root, struct err *err);
+
+/* Does this key have to be told to criu at a dump (--external)? */
+bool files_is_external(const char *key);
+
+/*
+ * For each entry call add(fd, key, arg): the descriptor that criu is to use
+ * in place of key. Descriptors are valid until the process ends, which is
+ * why this is for the short-lived worker only. The caller's own descriptors
+ * 0, 1 and 2 are the new leg's streams.
+ */
+int files_inherit(const json_t *outside,
+	int (*add)(int fd, const char *key, void *arg), void *arg,
+	struct err *err);
+
+#endif

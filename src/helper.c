@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "helper.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "util.h"
+
+static void own_signals(void)
+{
+	sigset_t none;
+
+	/* libev's handlers would write to the supervisor's own pipe. */
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			signal(sig, sig == SIGPIPE ? SIG_IGN : SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+int helper_start(struct helper *h, int (*work)(void *arg, struct err *err),
+	void *arg, struct err *err)
+{
+	if (!h->err) {
+		h->err = mmap(NULL, sizeof(*h->err), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (h->err == MAP_FAILED) {
+			h->err = NULL;
+			return err_set(err, errno, "mmap");
+		}
+	}
+	h->pid = fork();
+	if (h->pid < 0) {
+		h->pid = 0;
+		return err_set(err, errno, "fork");
+	}
+	if (h->pid == 0) {
+		own_signals();
+		_exit(work(arg, h->err) ? 1 : 0);
+	}
+	return 0;
+}
+
+int helper_done(struct helper *h, int status, struct err *err)
+{
+	h->pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFEXITED(status)) {
+		if (err)
+			*err = *h->err;
+		return -1;
+	}
+	return err_set(err, 0, "the helper was killed by signal %d",
+		WTERMSIG(status));
+}

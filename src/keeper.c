@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "keeper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "log.h"
+#include "proc.h"
+#include "store.h"
+#include "util.h"
+
+/* The command's PIDs begin above this, criu's own at a restore below. */
+#define FIRST_PID 1000
+
+struct self {
+	const struct keeper_plan *plan;
+	struct capsule capsule;
+	int sock;
+	pid_t root;   /* 0: not there yet, or gone */
+	pid_t worker; /* 0: none */
+	bool restoring, leaving;
+	struct worker_result *result; /* shared with the worker */
+	struct int_list was_stopped;  /* before the last dump */
+	/* Ends of children that nobody has claimed yet. */
+	struct {
+		pid_t pid;
+		int status;
+	} unclaimed[64];
+	size_t n_unclaimed;
+};
+
+static bool in_capsule(const struct self *k)
+{
+	return k->capsule.isolation == ISOLATION_USER;
+}
+
+static void tell(const struct self *k, const struct report *r)
+{
+	/* A supervisor that is gone is found out by the end of the socket. */
+	if (send(k->sock, r, sizeof(*r), MSG_NOSIGNAL) < 0)
+		return;
+}
+
+/* --- the tree --- */
+
+/*
+ * All of the tree but this process: in a capsule whatever lives there, else
+ * the descendants of this process, as orphans come back to a subreaper.
+ */
+static struct int_list whole_tree(const struct self *k)
+{
+	struct int_list l = proc_tree(getpid());
+
+	for (size_t i = 0; i < l.n; i++)
+		if (l.v[i] == getpid() || l.v[i] == k->worker)
+			l.v[i--] = l.v[--l.n];
+	return l;
+}
+
+static struct int_list stopped_now(const struct self *k)
+{
+	struct int_list l = whole_tree(k);
+	struct proc_stat st;
+
+	for (size_t i = 0; i < l.n; i++)
+		if (!proc_stat(l.v[i], &st) || st.state != 'T')
+			l.v[i--] = l.v[--l.n];
+	return l;
+}
+
+/* Let run what the last dump stopped, and not what was stopped before it. */
+static void thaw(struct self *k)
+{
+	struct int_list l = stopped_now(k);
+
+	for (size_t i = 0; i < l.n; i++)
+		if (!int_list_has(&k->was_stopped, l.v[i]))
+			kill(l.v[i], SIGCONT);
+	free(l.v);
+}
+
+static void kill_tree(const struct self *k)
+{
+	size_t n;
+
+	if (in_capsule(k)) {
+		/* Everything in the PID namespace but its PID 1. */
+		kill(-1, SIGKILL);
+		return;
+	}
+	/* A process that forks meanwhile is caught by the next round. */
+	do {
+		struct int_list l = whole_tree(k);
+		struct proc_stat st;
+
+		n = 0;
+		for (size_t i = 0; i < l.n; i++)
+			if (proc_stat(l.v[i], &st) && st.state != 'Z' &&
+				!kill(l.v[i], SIGKILL))
+				n++;
+		free(l.v);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	} while (n);
+}
+
+/* --- the command --- */
+
+static void set_environment(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->n_env; i++)
+		setenv(cfg->env[i].name, cfg->env[i].value, 1);
+	/* A checkpointer inside the tree has nothing to do. */
+	setenv("CHECKPOINTER_INSIDE", "1", 1);
+}
+
+/* The default for all but what the user had ignored, as nohup(1) does. */
+static void default_signals(void)
+{
+	struct sigaction sa;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (!sigaction(sig, NULL, &sa) && sa.sa_handler != SIG_IGN)
+			signal(sig, SIG_DFL);
+}
+
+_Noreturn static void become_command(const struct self *k, int report_fd)
+{
+	const struct keeper_plan *p = k->plan;
+	struct err err = {0};
+	ssize_t n;
+
+	default_signals();
+	sigprocmask(SIG_SETMASK, &p->mask, NULL);
+	set_environment(p->cfg);
+	/*
+	 * A session of its own, because criu cannot dump half a session; a
+	 * subreaper, so that orphans stay in the tree that is dumped.
+	 */
+	setsid();
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (!in_capsule(k))
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!capsule_drop_caps(&k->capsule, &err)) {
+		execvp(p->argv[0], p->argv);
+		err_set(&err, errno, "cannot run %s", p->argv[0]);
+	}
+	n = write(report_fd, &err, sizeof(err));
+	_exit(n == sizeof(err) ? 127 : 126);
+}
+
+static void start_command(struct self *k)
+{
+	struct report r = {.type = R_STARTED};
+	int fds[2];
+
+	if (in_capsule(k) && capsule_set_last_pid(FIRST_PID, &r.result.err))
+		goto failed;
+	if (pipe2(fds, O_CLOEXEC)) {
+		err_set(&r.result.err, errno, "pipe");
+		goto failed;
+	}
+	k->root = fork();
+	if (k->root == 0)
+		become_command(k, fds[1]);
+	close(fds[1]);
+	if (k->root < 0)
+		err_set(&r.result.err, errno, "fork");
+	/* The write end closes at execve: nothing to read means success. */
+	if (k->root < 0 || read(fds[0], &r.result.err, sizeof(r.result.err)) ==
+			sizeof(r.result.err))
+		r.type = R_START_FAILED;
+	close(fds[0]);
+	if (r.type == R_START_FAILED)
+		k->root = 0;
+	r.root = k->root;
+	tell(k, &r);
+	return;
+failed:
+	r.type = R_START_FAILED;
+	tell(k, &r);
+}
+
+/* --- the worker --- */
+
+/* True in the new worker. */
+static bool begin_worker(struct self *k)
+{
+	struct report r = {
+		.type = k->restoring ? R_RESTORE_FAILED : R_DUMP_FAILED};
+	sigset_t mask;
+
+	memset(k->result, 0, sizeof(*k->result));
+	err_set(&k->result->err, 0, "the worker was killed");
+	k->worker = fork();
+	if (k->worker < 0) {
+		err_set(&r.result.err, errno, "fork the worker");
+		k->worker = 0;
+		tell(k, &r);
+		return false;
+	}
+	if (k->worker > 0)
+		return false;
+	/* libcriu waits for its child itself and wants SIGCHLD blocked. */
+	default_signals();
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(k->sock);
+	return true;
+}
+
+static void begin_dump(struct self *k, const struct request *r)
+{
+	struct worker_dump d = {
+		.step = k->plan->step,
+		.gen = r->gen,
+		.leave = r->leave,
+		.root = k->root,
+		.facts = k->plan->facts,
+	};
+
+	k->restoring = false;
+	k->leaving = r->leave;
+	free(k->was_stopped.v);
+	k->was_stopped = stopped_now(k);
+	if (begin_worker(k))
+		worker_dump(&k->plan->engine, &k->capsule, &d, k->result);
+}
+
+static void begin_restore(struct self *k)
+{
+	k->restoring = true;
+	if (begin_worker(k))
+		worker_restore(&k->plan->engine, &k->capsule,
+			k->plan->capsule.generation, k->plan->manifest,
+			k->result);
+}
+
+/* Tell the end of the root, if it has ended. */
+static void claim_root(struct self *k)
+{
+	struct report r = {.type = R_EXITED};
+
+	for (size_t i = 0; k->root && i < k->n_unclaimed; i++)
+		if (k->unclaimed[i].pid == k->root) {
+			r.status = k->unclaimed[i].status;
+			r.root = k->root;
+			k->root = 0;
+			tell(k, &r);
+		}
+	if (!k->restoring)
+		k->n_unclaimed = 0;
+}
+
+static void end_restore(struct self *k, struct report *r)
+{
+	struct err err;
+	pid_t last = r->result.last_pid;
+
+	k->restoring = false;
+	r->type = r->result.ok ? R_RESTORED : R_RESTORE_FAILED;
+	if (r->result.ok) {
+		k->root = r->root = r->result.root;
+		/* The command's next PIDs follow those it had. */
+		if (in_capsule(k) && capsule_set_last_pid(
+			last > FIRST_PID ? last : FIRST_PID, &err))
+			snprintf(r->note, sizeof(r->note), "%.200s", err.text);
+	}
+}
+
+static void end_worker(struct self *k)
+{
+	struct report r = {.result = *k->result};
+
+	k->worker = 0;
+	if (k->restoring) {
+		end_restore(k, &r);
+	} else {
+		r.type = r.result.ok ? R_DUMPED : R_DUMP_FAILED;
+		if (k->leaving && !r.result.ok)
+			thaw(k);
+	}
+	tell(k, &r);
+}
+
+/*
+ * The restored root becomes a child when its worker ends, and may itself have
+ * ended by then: ends are kept until it is known whose they are.
+ */
+static void reap(struct self *k)
+{
+	bool worker_ended = false;
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == k->worker) {
+			worker_ended = true;
+		} else if (k->n_unclaimed < LEN(k->unclaimed)) {
+			k->unclaimed[k->n_unclaimed].pid = pid;
+			k->unclaimed[k->n_unclaimed++].status = status;
+		}
+	}
+	if (worker_ended)
+		end_worker(k);
+	claim_root(k);
+}
+
+/* --- requests --- */
+
+static void pass_signal(const struct self *k, const struct request *r)
+{
+	if (k->root <= 0)
+		return;
+	if (r->group && !kill(-k->root, r->sig))
+		return;
+	kill(k->root, r->sig);
+}
+
+static void obey(struct self *k, const struct request *r)
+{
+	switch (r->type) {
+	case K_START:
+		start_command(k);
+		break;
+	case K_RESTORE:
+		begin_restore(k);
+		break;
+	case K_DUMP:
+		begin_dump(k, r);
+		break;
+	case K_SIGNAL:
+		pass_signal(k, r);
+		break;
+	case K_THAW:
+		thaw(k);
+		break;
+	case K_KILL:
+		kill_tree(k);
+		break;
+	case K_ABORT:
+		if (k->worker > 0)
+			kill(k->worker, SIGKILL);
+		break;
+	}
+}
+
+/* False when the supervisor is gone. */
+static bool serve(struct self *k)
+{
+	struct request r;
+	ssize_t n = recv(k->sock, &r, sizeof(r), 0);
+
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN;
+	if (n != sizeof(r))
+		return false;
+	obey(k, &r);
+	return true;
+}
+
+static void loop(struct self *k, int signals)
+{
+	struct pollfd fds[2] = {
+		{.fd = k->sock, .events = POLLIN},
+		{.fd = signals, .events = POLLIN},
+	};
+	struct signalfd_siginfo info;
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (fds[1].revents && read(signals, &info, sizeof(info)) > 0)
+			reap(k);
+		if (fds[0].revents && !serve(k))
+			return;
+	}
+}
+
+/* Everything the keeper needs before it can serve. */
+static int set_up(struct self *k, int *signals, struct err *err)
+{
+	const struct keeper_plan *p = k->plan;
+	sigset_t all;
+
+	for (int i = 0; i < 3; i++)
+		if (p->std[i] != i && dup2(p->std[i], i) < 0)
+			return err_set(err, errno, "dup2");
+	/* The supervisor's signals are its own business. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	prctl(PR_SET_NAME, "checkpt-keeper");
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+		return err_set(err, errno, "become a subreaper");
+	sigemptyset(&all);
+	sigaddset(&all, SIGCHLD);
+	*signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (*signals < 0)
+		return err_set(err, errno, "signalfd");
+	k->result = mmap(NULL, sizeof(*k->result), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (k->result == MAP_FAILED)
+		return err_set(err, errno, "mmap");
+	return capsule_enter(&k->capsule, p->cfg, &p->capsule, p->cwd, err);
+}
+
+_Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
+{
+	struct self k = {.plan = plan, .sock = sock};
+	struct keeper_plan own = *plan;
+	struct report r = {.type = R_READY};
+	int signals = -1;
+
+	/*
+	 * If the supervisor dies without a word, so does this, and with it
+	 * the capsule. Without one the end of the socket tells, and the tree
+	 * is killed one by one.
+	 */
+	if (plan->capsule.isolation == ISOLATION_USER)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	k.plan = &own;
+	if (set_up(&k, &signals, &r.result.err)) {
+		r.type = R_UNABLE;
+		tell(&k, &r);
+		_exit(1);
+	}
+	own.engine.cache = k.capsule.cache;
+	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
+	tell(&k, &r);
+	loop(&k, signals);
+	kill_tree(&k);
+	_exit(0);
+}
+
+/* --- the supervisor's side --- */
+
+int keeper_start(struct keeper *k, const struct keeper_plan *plan,
+	struct err *err)
+{
+	int sock[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
+		return err_set(err, errno, "socketpair");
+	k->isolation = plan->capsule.isolation;
+	k->pid = capsule_fork(k->isolation);
+	if (k->pid == 0) {
+		close(sock[0]);
+		keeper_main(plan, sock[1]);
+	}
+	close(sock[1]);
+	k->sock = sock[0];
+	if (k->pid > 0)
+		return 0;
+	err_set(err, errno, "make a capsule");
+	release_fd(&k->sock);
+	return -1;
+}
+
+void keeper_ask(const struct keeper *k, const struct request *r)
+{
+	if (send(k->sock, r, sizeof(*r), MSG_NOSIGNAL) < 0)
+		log_debug("the keeper does not listen: %s", strerror(errno));
+}
+
+int keeper_read(const struct keeper *k, struct report *r)
+{
+	ssize_t n = recv(k->sock, r, sizeof(*r), MSG_DONTWAIT);
+
+	if (n == sizeof(*r))
+		return 1;
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+void keeper_end(struct keeper *k)
+{
+	if (k->pid <= 0)
+		return;
+	/* Outside a capsule the keeper itself must kill the tree. */
+	if (k->isolation == ISOLATION_USER)
+		kill(k->pid, SIGKILL);
+	release_fd(&k->sock);
+	while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	k->pid = 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* log.h - messages to the user: "checkpointer: text" on standard error */
+#ifndef LOG_H
+#define LOG_H
+
+#include "err.h"
+
+enum log_level {
+	LOG_ERROR, /* the user loses something */
+	LOG_WARN,  /* mended, or it will be tried again */
+	LOG_INFO,  /* a change of state, a checkpoint */
+	LOG_DEBUG, /* the rest */
+	LOG_N_LEVELS
+};
+
+extern const char *const log_level_name[LOG_N_LEVELS];
+
+/* Messages of a level above this one are not shown (default LOG_INFO). */
+void log_set_level(enum log_level level);
+
+/*
+ * Send messages to this descriptor as well (a chain's log file, with the time
+ * in front), or to none with -1. Borrowed: the caller keeps and closes it.
+ */
+void log_set_file(int fd);
+
+/*
+ * Each writes one line with one write(2), keeps errno, and never fails:
+ * a message that cannot be written is lost.
+ */
+void log_error(const char *fmt, ...) PRINTF(1, 2);
+void log_warn(const char *fmt, ...) PRINTF(1, 2);
+void log_info(const char *fmt, ...) PRINTF(1, 2);
+void log_debug(const char *fmt, ...) PRINTF(1, 2);
+
+#endif

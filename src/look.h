@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* look.h - before the first dump is needed: can this be dumped at all? */
+#ifndef LOOK_H
+#define LOOK_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+/*
+ * Look at every process below parent (not at parent itself) for what CRIU
+ * cannot dump, and say so with log_warn(): process, descriptor, what to do.
+ * Only /proc is read; the processes are not disturbed. Returns the number of
+ * findings.
+ */
+unsigned look_at_tree(pid_t parent);
+
+/*
+ * Does the criu program fit this kernel and the isolation? Runs it
+ * (--version), so it takes milliseconds. -1 with *err if no dump can work.
+ */
+int look_at_criu(const char *criu, bool in_capsule, struct err *err);
+
+/* The parts of look_at_criu(), for tests: versions as major * 100 + minor. */
+int look_criu_fits(
+	int criu, int kernel, bool root, bool in_capsule, struct err *err);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cmd.h"
+#include "log.h"
+#include "util.h"
+
+static const char usage_text[] =
+	"Usage: checkpointer [OPTION]... -- COMMAND [ARG]...\n"
+	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
+	"       checkpointer [OPTION]... restore CHAIN\n"
+	"       checkpointer [OPTION]... report CHAIN\n"
+	"       checkpointer [OPTION]... config\n"
+	"\n"
+	"Run COMMAND so that it outlives the time limit of its job: when little\n"
+	"time is left it is dumped, and continued in the next job.\n"
+	"\n"
+	"  -t, --time-limit=TIME  without Slurm: length of a leg\n"
+	"  -m, --margin=TIME      how long before the end the last dump starts\n"
+	"  -i, --interval=TIME    a checkpoint every TIME while COMMAND runs\n"
+	"  -c, --chain=NAME       name of the chain (default: from the job)\n"
+	"  -d, --dir=DIR          where checkpoints are kept\n"
+	"      --isolation=KIND   auto, user or none\n"
+	"  -s, --set=KEY=VALUE    set a configuration key, as section.key=value\n"
+	"  -v, --verbose          tell more\n"
+	"  -q, --quiet            tell only what went wrong\n"
+	"  -h, --help             print this\n"
+	"  -V, --version          print the version\n"
+	"\n"
+	"batch runs a batch script with any number of `checkpointer -- COMMAND'\n"
+	"lines, leg after leg, as Slurm would. restore continues a chain that was\n"
+	"stopped or has died. report shows what has become of a chain. config\n"
+	"prints the configuration in effect, and where each value comes from.\n"
+	"\n"
+	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
+	"checkpointer.ini(5).\n";
+
+enum { OPT_ISOLATION = 256 };
+
+static const struct option options[] = {
+	{"time-limit", required_argument, NULL, 't'},
+	{"margin", required_argument, NULL, 'm'},
+	{"interval", required_argument, NULL, 'i'},
+	{"chain", required_argument, NULL, 'c'},
+	{"dir", required_argument, NULL, 'd'},
+	{"isolation", required_argument, NULL, OPT_ISOLATION},
+	{"set", required_argument, NULL, 's'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+static const struct {
+	const char *name;
+	int (*run)(struct invocation *);
+} commands[] = {
+	{"batch", cmd_batch},
+	{"restore", cmd_restore},
+	{"report", cmd_report},
+	{"config", cmd_config},
+};
+
+/* Options that are short for --set. */
+static const struct {
+	int opt;
+	const char *key;
+} short_for[] = {
+	{'t', "local.time_limit"},
+	{'m', "checkpoint.margin"},
+	{'i', "checkpoint.interval"},
+	{'d', "checkpoint.dir"},
+	{OPT_ISOLATION, "capsule.isolation"},
+};
+
+struct settings {
+	char *set[64];
+	size_t n;
+};
+
+static int add_setting(struct settings *s, const char *key, const char *value)
+{
+	if (s->n == LEN(s->set)) {
+		log_error("more than %zu settings on the command line",
+			LEN(s->set));
+		return EX_USAGE;
+	}
+	s->set[s->n++] = key ? xasprintf("%s=%s", key, value) : xstrdup(value);
+	return 0;
+}
+
+static int unknown_option(char *const argv[])
+{
+	const char *names[LEN(options) - 1];
+	char word[64];
+	const char *near;
+
+	for (size_t i = 0; i < LEN(names); i++)
+		names[i] = options[i].name;
+	snprintf(word, sizeof(word), "%s", argv[optind - 1]);
+	word[strcspn(word, "=")] = '\0';
+	near = !strncmp(word, "--", 2)
+		? did_you_mean(word + 2, names, LEN(names))
+		: NULL;
+	if (near)
+		log_error("unknown option or missing value: %s (did you mean "
+			  "--%s?)",
+			word, near);
+	else
+		log_error("unknown option or missing value: %s (see "
+			  "checkpointer --help)",
+			word);
+	return EX_USAGE;
+}
+
+static int set_option(
+	int opt, struct invocation *in, struct settings *s, char *const argv[])
+{
+	for (size_t i = 0; i < LEN(short_for); i++)
+		if (short_for[i].opt == opt)
+			return add_setting(s, short_for[i].key, optarg);
+	switch (opt) {
+	case 'c':
+		in->chain = optarg;
+		return 0;
+	case 's':
+		return add_setting(s, NULL, optarg);
+	case 'v':
+		return add_setting(s, "log.level", "debug");
+	case 'q':
+		return add_setting(s, "log.level", "warn");
+	default:
+		return unknown_option(argv);
+	}
+}
+
+/* The options up to the first other word. 0, an exit status, or -1: done. */
+static int parse_options(
+	int argc, char *argv[], struct invocation *in, struct settings *s)
+{
+	int opt, ret;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:t:m:i:c:d:s:vqhV", options,
+			NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(usage_text, stdout);
+			return -1;
+		}
+		if (opt == 'V') {
+			puts("checkpointer " VERSION);
+			return -1;
+		}
+		ret = set_option(opt, in, s, argv);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int unknown_command(const char *word)
+{
+	const char *names[LEN(commands)];
+	const char *near;
+
+	for (size_t i = 0; i < LEN(names); i++)
+		names[i] = commands[i].name;
+	near = did_you_mean(word, names, LEN(names));
+	if (near)
+		log_error("there is no command '%s': did you mean '%s'?", word,
+			near);
+	else
+		log_error("'%s' is not a command of checkpointer: to run a "
+			  "program put -- before it, as in: checkpointer -- %s",
+			word, word);
+	return EX_USAGE;
+}
+
+typedef int command_fn(struct invocation *);
+
+/* What the first word that is no option asks for; NULL: told what is wrong. */
+static command_fn *find_command(int argc, char *argv[])
+{
+	bool dashes = optind > 1 && !strcmp(argv[optind - 1], "--");
+
+	if (optind == argc) {
+		log_error("no command: name one, as in checkpointer -- Rscript "
+			  "script.R (see checkpointer --help)");
+		return NULL;
+	}
+	if (dashes)
+		return cmd_run;
+	for (size_t i = 0; i < LEN(commands); i++)
+		if (!strcmp(argv[optind], commands[i].name))
+			return commands[i].run;
+	unknown_command(argv[optind]);
+	return NULL;
+}
+
+static int understand_and_run(
+	int argc, char *argv[], struct invocation *in, struct settings *s)
+{
+	command_fn *command;
+	int ret = parse_options(argc, argv, in, s);
+
+	if (ret)
+		return ret < 0 ? 0 : ret;
+	command = find_command(argc, argv);
+	if (!command)
+		return EX_USAGE;
+	/* Options may also stand behind the word that names the command. */
+	in->args = argv + optind;
+	if (command != cmd_run) {
+		int at = optind;
+
+		optind = 1;
+		ret = parse_options(argc - at, argv + at, in, s);
+		if (ret)
+			return ret < 0 ? 0 : ret;
+		in->args = argv + at + optind;
+	}
+	if (config_load(&in->cfg, (const char *const *)s->set, s->n))
+		return EX_CONFIG;
+	log_set_level(in->cfg.level);
+	return command(in);
+}
+
+/* A leg that follows another in one process starts with all blocked. */
+static void save_mask(sigset_t *mask)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, mask);
+	if (sigismember(mask, SIGTERM) == 1 && sigismember(mask, SIGUSR1) == 1)
+		sigemptyset(mask);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+int main(int argc, char *argv[])
+{
+	struct invocation in = {.self_argv = argv};
+	struct settings s = {0};
+	int ret;
+
+	save_mask(&in.mask);
+	ret = understand_and_run(argc, argv, &in, &s);
+	config_free(&in.cfg);
+	for (size_t i = 0; i < s.n; i++)
+		free(s.set[i]);
+	return ret;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proc.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util.h"
+
+static void list_add(struct int_list *l, int v)
+{
+	if (l->n == l->room) {
+		size_t room = l->room ? 2 * l->room : 64;
+		int *p = realloc(l->v, room * sizeof(*p));
+
+		if (!p)
+			return;
+		l->v = p;
+		l->room = room;
+	}
+	l->v[l->n++] = v;
+}
+
+bool int_list_has(const struct int_list *l, int v)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i] == v)
+			return true;
+	return false;
+}
+
+/* Append the children of one thread, see proc_tid_children(5). */
+static void add_children(struct int_list *l, pid_t pid, const char *tid)
+{
+	char path[64];
+	auto_file FILE *f = NULL;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/children", pid, tid);
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%d", &child) == 1)
+		list_add(l, child);
+}
+
+struct int_list proc_tree(pid_t root)
+{
+	struct int_list l = {0};
+	struct proc_stat st;
+
+	if (!proc_stat(root, &st))
+		return l;
+	list_add(&l, root);
+	for (size_t i = 0; i < l.n; i++) {
+		char path[32];
+		struct dirent *e;
+		DIR *d;
+
+		snprintf(path, sizeof(path), "/proc/%d/task", l.v[i]);
+		d = opendir(path);
+		while (d && (e = readdir(d)))
+			if (isdigit((unsigned char)*e->d_name))
+				add_children(&l, l.v[i], e->d_name);
+		if (d)
+			closedir(d);
+	}
+	return l;
+}
+
+/* Read a small /proc file; the length, or -1. Always NUL-terminated. */
+static ssize_t slurp(const char *path, char *buf, size_t size)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t at = 0;
+
+	while (fd >= 0 && at < size - 1) {
+		ssize_t n = read(fd, buf + at, size - 1 - at);
+
+		if (n <= 0)
+			break;
+		at += (size_t)n;
+	}
+	buf[at] = '\0';
+	return at ? (ssize_t)at : -1;
+}
+
+bool proc_stat(pid_t pid, struct proc_stat *st)
+{
+	char path[32], buf[1024], *open_par, *close_par;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (slurp(path, buf, sizeof(buf)) < 0)
+		return false;
+	/* The name may hold anything, blanks and parentheses included. */
+	open_par = strchr(buf, '(');
+	close_par = strrchr(buf, ')');
+	if (!open_par || !close_par || close_par < open_par)
+		return false;
+	*close_par = '\0';
+	snprintf(st->comm, sizeof(st->comm), "%s", open_par + 1);
+	return sscanf(close_par + 1,
+		       " %c %d %d %d %d %*d %*u %*u %*u %*u %*u %*u %*u %*d "
+		       "%*d %*d %*d %*d %*d %llu",
+		       &st->state, &st->ppid, &st->pgrp, &st->session, &st->tty,
+		       &st->start) == 6;
+}
+
+void proc_fds(pid_t pid, bool (*cb)(const struct proc_fd *, void *), void *arg)
+{
+	char path[32];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		struct proc_fd f = {.pid = pid};
+		ssize_t n;
+
+		if (!isdigit((unsigned char)*e->d_name))
+			continue;
+		f.fd = (int)strtol(e->d_name, NULL, 10);
+		n = readlinkat(dirfd(d), e->d_name, f.target,
+			sizeof(f.target) - 1);
+		if (n < 0)
+			continue;
+		f.target[n] = '\0';
+		f.have_st = !fstatat(dirfd(d), e->d_name, &f.st, 0);
+		if (!cb(&f, arg))
+			break;
+	}
+	if (d)
+		closedir(d);
+}
+
+bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info)
+{
+	char path[64], buf[1024], *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
+	if (slurp(path, buf, sizeof(buf)) < 0)
+		return false;
+	p = strstr(buf, "pos:");
+	if (!p || sscanf(p, "pos: %lld", &info->pos) != 1)
+		return false;
+	p = strstr(buf, "flags:");
+	if (!p || sscanf(p, "flags: %o", &info->flags) != 1)
+		return false;
+	p = strstr(buf, "mnt_id:");
+	return p && sscanf(p, "mnt_id: %d", &info->mnt_id) == 1;
+}
+
+struct int_list proc_mounts(void)
+{
+	auto_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	auto_free char *line = NULL;
+	struct int_list l = {0};
+	size_t room = 0;
+	int id;
+
+	while (f && getline(&line, &room, f) > 0)
+		if (sscanf(line, "%d ", &id) == 1)
+			list_add(&l, id);
+	return l;
+}
+
+void proc_cmdline(pid_t pid, char *buf, size_t size)
+{
+	char path[32];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	n = slurp(path, buf, size);
+	for (ssize_t i = 0; i < n - 1; i++)
+		if ((unsigned char)buf[i] < ' ')
+			buf[i] = ' ';
+	if (n <= 0)
+		snprintf(buf, size, "?");
+}
+
+uint64_t proc_rss(pid_t pid)
+{
+	char path[32], buf[128];
+	unsigned long long size, resident;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	if (slurp(path, buf, sizeof(buf)) < 0 ||
+		sscanf(buf, "%llu %llu", &size, &resident) != 2)
+		return 0;
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}

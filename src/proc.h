@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* proc.h - reading /proc; nothing here disturbs the process looked at */
+#ifndef PROC_H
+#define PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* A growing list of numbers; release with free(list.v). */
+struct int_list {
+	int *v;
+	size_t n, room;
+};
+
+/*
+ * root and all its descendants, parents first, as the /proc that is mounted
+ * shows them. The tree may change meanwhile: processes that are gone are
+ * left out. An empty list if root is gone.
+ */
+struct int_list proc_tree(pid_t root);
+
+/* Fields of /proc/PID/stat, see proc_pid_stat(5). */
+struct proc_stat {
+	char comm[64];
+	char state; /* R, S, D, Z, T, t, ... */
+	pid_t ppid, pgrp, session;
+	int tty; /* controlling terminal, 0: none */
+	unsigned long long start; /* clock ticks after boot */
+};
+
+/* Returns false if the process is gone. */
+bool proc_stat(pid_t pid, struct proc_stat *st);
+
+/* One descriptor of a process. */
+struct proc_fd {
+	pid_t pid;
+	int fd;
+	char target[512]; /* what readlink says; cut */
+	struct stat st;
+	bool have_st;
+};
+
+/*
+ * Call cb for every descriptor of pid until it returns false. A process that
+ * is gone or may not be looked at has none.
+ */
+void proc_fds(pid_t pid, bool (*cb)(const struct proc_fd *, void *), void *arg);
+
+/* "pos", "flags" (octal in the file) and "mnt_id" of /proc/PID/fdinfo/FD. */
+struct proc_fdinfo {
+	long long pos;
+	unsigned flags;
+	int mnt_id;
+};
+
+bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info);
+
+/* The ids of all mounts of the calling process's mount namespace. */
+struct int_list proc_mounts(void);
+
+bool int_list_has(const struct int_list *l, int v);
+
+/* The command line for people: arguments joined by blanks, cut. */
+void proc_cmdline(pid_t pid, char *buf, size_t size);
+
+/* Resident memory in bytes, 0 if the process is gone. */
+uint64_t proc_rss(pid_t pid);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "sched.h"
+
+#include "util.h"
+
+static const struct sched *const all[] = {
+#ifdef HAVE_SLURM
+	&sched_slurm,
+#endif
+	&sched_local,
+};
+
+const struct sched *sched_find(void)
+{
+	for (size_t i = 0; i + 1 < LEN(all); i++)
+		if (all[i]->here())
+			return all[i];
+	return &sched_local;
+}
+
+void sched_job_free(struct sched_job *job)
+{
+	free(job->key);
+	free(job->chain);
+	job->key = job->chain = NULL;
+}

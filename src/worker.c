@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "worker.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#include "files.h"
+#include "store.h"
+#include "util.h"
+
+/*
+ * criu may only control a process that has no more capabilities than it has
+ * itself, and looks into its caller's /proc: so the worker gives up all but
+ * criu's. Reading what the command made unreadable in its private directories
+ * takes others, which a child made before that keeps.
+ */
+struct archiver {
+	pid_t pid;
+	int go;          /* closed without a byte: not wanted */
+	struct err *err; /* shared */
+	double thawed;   /* when the tree could run on */
+};
+
+static _Noreturn void archive(
+	const struct capsule *c, int images, int go, struct err *err)
+{
+	char byte;
+
+	if (read(go, &byte, 1) != 1)
+		_exit(0);
+	_exit(capsule_save(c, images, err) ? 1 : 0);
+}
+
+static int archiver_start(struct archiver *a, const struct capsule *c,
+	int images, struct err *err)
+{
+	int fds[2];
+
+	a->err = mmap(NULL, sizeof(*a->err), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (a->err == MAP_FAILED || pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "make the archiver");
+	a->pid = fork();
+	if (a->pid == 0) {
+		close(fds[1]);
+		archive(c, images, fds[0], a->err);
+	}
+	close(fds[0]);
+	a->go = fds[1];
+	return a->pid < 0 ? err_set(err, errno, "fork the archiver") : 0;
+}
+
+/* Called when all images are written and the tree is still frozen. */
+static int while_frozen(void *arg)
+{
+	struct archiver *a = arg;
+	int status = -1;
+
+	err_set(a->err, 0, "the archiver was killed");
+	if (write_all(a->go, "", 1))
+		return -1;
+	while (waitpid(a->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	a->thawed = now_mono();
+	if (status == 0)
+		a->err->text[0] = '\0';
+	return status ? -1 : 0;
+}
+
+static const char *isolation_text(const struct capsule *c)
+{
+	return c->isolation == ISOLATION_USER ? "user" : "none";
+}
+
+/* Takes over outside. */
+static json_t *make_manifest(const struct worker_dump *d,
+	const struct capsule *c, json_t *outside)
+{
+	json_t *m = json_deep_copy(d->facts);
+	struct utsname u;
+
+	uname(&u);
+	if (!m ||
+		json_object_update_new(m,
+			json_pack("{s:f, s:s, s:s, s:s, s:i, s:i, s:o}", "time",
+				now_wall(), "host", u.nodename, "kernel",
+				u.release, "isolation", isolation_text(c),
+				"pid", (int)d->root, "last_pid",
+				(int)capsule_last_pid(), "outside", outside))) {
+		json_decref(m);
+		return NULL;
+	}
+	return m;
+}
+
+static int make_images(const struct engine *e, const struct capsule *c,
+	const struct worker_dump *d, int images, const json_t *outside,
+	struct worker_result *r)
+{
+	struct archiver a = {0};
+	double start = now_mono();
+
+	if (archiver_start(&a, c, images, &r->err) ||
+		capsule_keep_criu_caps(c, &r->err))
+		return -1;
+	if (engine_dump(e, images, d->root, d->leave, outside, while_frozen, &a,
+		    &r->err)) {
+		if (a.err->text[0])
+			r->err = *a.err;
+		return -1;
+	}
+	r->frozen = a.thawed - start;
+	return 0;
+}
+
+static int commit(const struct capsule *c, const struct worker_dump *d,
+	int images, json_t *outside, struct worker_result *r)
+{
+	json_t *m = make_manifest(d, c, outside);
+	int ret;
+
+	if (!m)
+		return err_set(&r->err, ENOMEM, "manifest");
+	ret = store_commit(d->step, d->gen, images, m, &r->err);
+	r->bytes = (uint64_t)json_integer_value(json_object_get(m, "bytes"));
+	json_decref(m);
+	return ret;
+}
+
+static int dump(const struct engine *e, const struct capsule *c,
+	const struct worker_dump *d, struct worker_result *r)
+{
+	double start = now_mono();
+	json_t *outside;
+	auto_close int images = store_create(d->step, d->gen, &r->err);
+
+	if (images < 0)
+		return -1;
+	outside = files_outside(d->root, &r->err);
+	if (!outside)
+		return -1;
+	if (make_images(e, c, d, images, outside, r)) {
+		json_decref(outside);
+		return -1;
+	}
+	if (commit(c, d, images, outside, r))
+		return -1;
+	r->seconds = now_mono() - start;
+	/* A last dump ends with the tree still stopped. */
+	if (d->leave)
+		r->frozen = r->seconds;
+	return 0;
+}
+
+void worker_dump(const struct engine *e, const struct capsule *c,
+	const struct worker_dump *d, struct worker_result *r)
+{
+	struct err err;
+
+	if (!dump(e, c, d, r))
+		r->ok = true;
+	else if (store_remove(d->step, d->gen, &err))
+		err_wrap(&r->err, "(and %s)", err.text);
+	_exit(!r->ok);
+}
+
+void worker_restore(const struct engine *e, const struct capsule *c, int images,
+	const json_t *manifest, struct worker_result *r)
+{
+	double start = now_mono();
+
+	r->last_pid = (pid_t)json_integer_value(
+		json_object_get(manifest, "last_pid"));
+	if (!capsule_keep_criu_caps(c, &r->err)) {
+		r->root = engine_restore(e, images,
+			json_object_get(manifest, "outside"), &r->err);
+		r->ok = r->root > 0;
+	}
+	r->seconds = now_mono() - start;
+	_exit(!r->ok);
+}
