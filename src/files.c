@@ -16,7 +16,7 @@ static const char *const stream_name[3] = {
 struct survey {
 	struct stat std[3];
 	bool have_std[3];
-	struct int_list mounts;
+	struct int_list mounts, overlays;
 	json_t *list;
 	bool failed;
 };
@@ -83,6 +83,27 @@ static bool list_file(struct survey *s, const char *key, int stream,
 	return !s->failed;
 }
 
+/*
+ * criu's name of a file holds the id of its mount. For a file that it finds
+ * again on an overlay of its own namespace it takes that one's id (see
+ * fixup_overlayfs() in CRIU): so all that it may take are listed.
+ */
+static bool list_outside(struct survey *s, const struct proc_fd *f, int stream,
+	const struct proc_fdinfo *info)
+{
+	bool ok = true;
+	char key[64];
+
+	for (size_t i = 0; ok && i <= s->overlays.n; i++) {
+		int id = i ? s->overlays.v[i - 1] : info->mnt_id;
+
+		snprintf(key, sizeof(key), "file[%x:%lx]", (unsigned)id,
+			(unsigned long)f->st.st_ino);
+		ok = list_file(s, key, stream, f->target, info->flags);
+	}
+	return ok;
+}
+
 static bool survey_fd(const struct proc_fd *f, void *arg)
 {
 	struct survey *s = arg;
@@ -109,14 +130,16 @@ static bool survey_fd(const struct proc_fd *f, void *arg)
 	if (f->target[0] != '/' || S_ISSOCK(f->st.st_mode) ||
 		(stream < 0 && int_list_has(&s->mounts, info.mnt_id)))
 		return true;
-	snprintf(key, sizeof(key), "file[%x:%lx]", (unsigned)info.mnt_id,
-		(unsigned long)f->st.st_ino);
-	return list_file(s, key, stream, f->target, info.flags);
+	return list_outside(s, f, stream, &info);
 }
 
 json_t *files_outside(pid_t root, struct err *err)
 {
-	struct survey s = {.list = json_array(), .mounts = proc_mounts()};
+	struct survey s = {
+		.list = json_array(),
+		.mounts = proc_mounts(NULL),
+		.overlays = proc_mounts("overlay"),
+	};
 	struct int_list tree = proc_tree(root);
 
 	for (int i = 0; i < 3; i++)
@@ -125,6 +148,7 @@ json_t *files_outside(pid_t root, struct err *err)
 		proc_fds(tree.v[i], survey_fd, &s);
 	free(tree.v);
 	free(s.mounts.v);
+	free(s.overlays.v);
 	if (!s.failed && s.list)
 		return s.list;
 	json_decref(s.list);

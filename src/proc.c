@@ -153,7 +153,7 @@ bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info)
 	return p && sscanf(p, "mnt_id: %d", &info->mnt_id) == 1;
 }
 
-struct int_list proc_mounts(void)
+struct int_list proc_mounts(const char *type)
 {
 	auto_file FILE *f = fopen("/proc/self/mountinfo", "re");
 	auto_free char *line = NULL;
@@ -161,9 +161,15 @@ struct int_list proc_mounts(void)
 	size_t room = 0;
 	int id;
 
-	while (f && getline(&line, &room, f) > 0)
-		if (sscanf(line, "%d ", &id) == 1)
+	/* The type follows a lone hyphen, see proc_pid_mountinfo(5). */
+	while (f && getline(&line, &room, f) > 0) {
+		const char *t = strstr(line, " - ");
+		bool fits = !type || (t && !strncmp(t + 3, type, strlen(type)) &&
+			t[3 + strlen(type)] == ' ');
+
+		if (fits && sscanf(line, "%d ", &id) == 1)
 			list_add(&l, id);
+	}
 	return l;
 }
 

@@ -57,8 +57,11 @@ struct proc_fdinfo {
 
 bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info);
 
-/* The ids of all mounts of the calling process's mount namespace. */
-struct int_list proc_mounts(void);
+/*
+ * The ids of the mounts of the calling process's mount namespace: all, or
+ * only those of one file system type, such as "overlay".
+ */
+struct int_list proc_mounts(const char *type);
 
 bool int_list_has(const struct int_list *l, int v);
 
