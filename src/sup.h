@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sup.h - what the parts of the supervisor share; nobody else includes it */
+#ifndef SUP_H
+#define SUP_H
+
+#include <ev.h>
+#include <signal.h>
+
+#include "helper.h"
+#include "keeper.h"
+#include "machine.h"
+#include "relay.h"
+#include "scratch.h"
+#include "supervisor.h"
+
+struct sup {
+	const struct supervision *s;
+	struct ev_loop *loop;
+	enum state state;
+	struct keeper keeper;
+	struct keeper_plan plan;
+	struct helper helper;  /* submits the successor */
+	struct helper checker; /* looks at criu */
+	struct scratch scratch;
+	struct relay relay;
+
+	unsigned gen;      /* being dumped or restored, or the last one */
+	unsigned tries;    /* restores tried */
+	bool leave_soon;   /* remembered until it can be done */
+	bool stay_down;    /* leave without a successor */
+	bool asked_to_end; /* a second request is not discussed */
+	bool gone;         /* the command ended while submitting */
+	int status;        /* how the command ended, as of waitpid(2) */
+	int result;        /* exit status of the supervisor, or -1: status */
+	double dump_seconds; /* of the slowest dump so far */
+	double since;      /* when the present state began */
+	struct worker_result last; /* of the worker's last report */
+	char reason[512];  /* of a failure, for the journal */
+
+	ev_io reports;
+	ev_child children;
+	ev_periodic deadline;
+	ev_timer interval, retry, look, too_long;
+	ev_signal signals[NSIG];
+};
+
+/* --- supervisor.c: the one place where the state changes --- */
+
+void sup_post(struct sup *u, enum event ev);
+
+/* Remember why something failed, for the journal and the user. */
+void sup_reason(struct sup *u, const char *fmt, ...) PRINTF(2, 3);
+
+/* --- sup_tree.c: keepers, generations, the command --- */
+
+/* Start the command, or restore it from the newest good generation. */
+void sup_start_fresh(struct sup *u);
+void sup_restore(struct sup *u);
+
+/* The last attempt failed: the next older generation, or E_START_FAILED. */
+void sup_restore_older(struct sup *u);
+
+/* The callback of the reports watcher. */
+void sup_on_report(EV_P_ ev_io *w, int revents);
+
+void sup_ask(struct sup *u, enum request_type type);
+void sup_signal(struct sup *u, int sig, bool group);
+void sup_forget_generation(struct sup *u);
+
+/* --- sup_events.c: signals, time, helpers --- */
+
+/* Start all watchers but those that sup_timer() arms. */
+void sup_watch(struct sup *u);
+
+/* Arm a one-shot timer, or stop it if seconds is 0. */
+void sup_timer(struct sup *u, ev_timer *t, double seconds);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sup_tree.c - keepers, generations, the command */
+#include "sup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "look.h"
+#include "store.h"
+#include "util.h"
+
+void sup_ask(struct sup *u, enum request_type type)
+{
+	struct request r = {.type = type};
+
+	keeper_ask(&u->keeper, &r);
+}
+
+void sup_signal(struct sup *u, int sig, bool group)
+{
+	struct request r = {.type = K_SIGNAL, .sig = sig, .group = group};
+
+	keeper_ask(&u->keeper, &r);
+}
+
+static void start_keeper(struct sup *u, enum isolation isolation);
+
+/* Where user namespaces are closed, `auto` goes on without a capsule. */
+static void without_capsule(struct sup *u, const char *why)
+{
+	sup_reason(u, "%s", why);
+	if (u->state == S_RESTORING) {
+		/* A tree goes back where it came from, or not at all. */
+		sup_post(u, E_RESTORE_FAILED);
+		return;
+	}
+	if (u->s->cfg->isolation != ISOLATION_AUTO ||
+		u->keeper.isolation != ISOLATION_USER) {
+		sup_post(u, E_START_FAILED);
+		return;
+	}
+	log_warn("%s; going on without a capsule (isolation = none)", why);
+	keeper_end(&u->keeper);
+	start_keeper(u, ISOLATION_NONE);
+}
+
+static void start_keeper(struct sup *u, enum isolation isolation)
+{
+	struct err err;
+
+	ev_io_stop(u->loop, &u->reports);
+	u->plan.capsule.isolation = isolation;
+	u->plan.capsule.scratch = NULL;
+	if (isolation == ISOLATION_USER)
+		u->plan.capsule.scratch =
+			scratch_make(&u->scratch, u->s->cfg->scratch);
+	if (relay_make(&u->relay,
+		    json_object_get(u->plan.manifest, "outside"), &err))
+		log_warn("standard streams: %s", err.text);
+	memcpy(u->plan.std, u->relay.fd, sizeof(u->plan.std));
+	if (keeper_start(&u->keeper, &u->plan, &err)) {
+		u->keeper.isolation = isolation;
+		without_capsule(u, err.text);
+		return;
+	}
+	ev_io_set(&u->reports, u->keeper.sock, EV_READ);
+	ev_io_start(u->loop, &u->reports);
+}
+
+static enum isolation first_choice(const struct sup *u)
+{
+	return u->s->cfg->isolation == ISOLATION_NONE ? ISOLATION_NONE
+						      : ISOLATION_USER;
+}
+
+void sup_start_fresh(struct sup *u)
+{
+	start_keeper(u, first_choice(u));
+}
+
+/* A tree goes back into the kind of isolation that it was dumped in. */
+static enum isolation recorded_isolation(const json_t *manifest)
+{
+	const char *s =
+		json_string_value(json_object_get(manifest, "isolation"));
+
+	return s && !strcmp(s, "none") ? ISOLATION_NONE : ISOLATION_USER;
+}
+
+void sup_forget_generation(struct sup *u)
+{
+	json_decref((json_t *)(uintptr_t)u->plan.manifest);
+	u->plan.manifest = NULL;
+	release_fd(&u->plan.capsule.generation);
+}
+
+/* Open the newest good generation below the present one: 0, or -1. */
+static int open_generation(struct sup *u)
+{
+	struct err err;
+
+	sup_forget_generation(u);
+	for (;;) {
+		u->gen = store_newest(u->s->step->dir, u->gen);
+		if (!u->gen || u->tries++ >= u->s->cfg->restore_tries)
+			return -1;
+		u->plan.manifest = store_open(u->s->step->dir, u->gen,
+			&u->plan.capsule.generation, &err);
+		if (u->plan.manifest)
+			return 0;
+		log_warn("checkpoint %u cannot be used: %s", u->gen, err.text);
+		sup_reason(u, "%s", err.text);
+	}
+}
+
+void sup_restore(struct sup *u)
+{
+	if (!open_generation(u)) {
+		start_keeper(u, recorded_isolation(u->plan.manifest));
+		return;
+	}
+	sup_reason(u, "no checkpoint of %s could be restored; all are kept",
+		u->s->chain->id);
+	u->result = EXIT_CANNOT_RESTORE;
+	sup_post(u, E_START_FAILED);
+}
+
+void sup_restore_older(struct sup *u)
+{
+	log_warn("checkpoint %u: %s", u->gen, u->reason);
+	ev_io_stop(u->loop, &u->reports);
+	keeper_end(&u->keeper);
+	scratch_remove(&u->scratch);
+	sup_restore(u);
+}
+
+static int check_work(void *arg, struct err *err)
+{
+	struct sup *u = arg;
+
+	return look_at_criu(u->plan.engine.criu,
+		u->keeper.isolation == ISOLATION_USER, err);
+}
+
+/* What is known at once about this command's chances of a checkpoint. */
+static void look_around(struct sup *u)
+{
+	struct err err;
+
+	look_at_tree(u->keeper.pid);
+	sup_timer(u, &u->look, u->s->cfg->look_after);
+	if (u->plan.engine.criu[0] &&
+		helper_start(&u->checker, check_work, u, &err))
+		log_debug("cannot look at criu: %s", err.text);
+}
+
+static void tell_running(struct sup *u)
+{
+	char left[64] = "", text[32];
+
+	if (u->s->job->end > 0)
+		snprintf(left, sizeof(left), ", %s left",
+			show_duration(u->s->job->end - now_wall(), text));
+	if (u->state == S_RESTORED)
+		log_info("leg %u of %s: restored from checkpoint %u in %s%s",
+			u->s->chain->leg, u->s->chain->id, u->gen,
+			show_duration(u->last.seconds, text), left);
+	else
+		log_info("leg %u of %s: running%s", u->s->chain->leg,
+			u->s->chain->id, left);
+	look_around(u);
+}
+
+static void start_failed(struct sup *u, const struct report *r)
+{
+	int e = r->result.err.num;
+
+	/* As a shell does: 127 not found, 126 cannot be run. */
+	sup_reason(u, "%s", r->result.err.text);
+	u->result = e == ENOENT ? 127 : 126;
+	sup_post(u, E_START_FAILED);
+}
+
+static void handle(struct sup *u, const struct report *r)
+{
+	enum event on_failure = r->type == R_RESTORE_FAILED ? E_RESTORE_FAILED
+							    : E_DUMP_FAILED;
+
+	u->last = r->result;
+	if (r->note[0])
+		log_warn("%s", r->note);
+	switch (r->type) {
+	case R_READY:
+		sup_ask(u, u->plan.manifest ? K_RESTORE : K_START);
+		break;
+	case R_UNABLE:
+		without_capsule(u, r->result.err.text);
+		break;
+	case R_STARTED:
+	case R_RESTORED:
+		sup_post(u, r->type == R_STARTED ? E_STARTED : E_RESTORED);
+		if (u->state == S_RUNNING || u->state == S_RESTORED)
+			tell_running(u);
+		break;
+	case R_START_FAILED:
+		start_failed(u, r);
+		break;
+	case R_EXITED:
+		u->status = r->status;
+		sup_post(u, E_EXITED);
+		break;
+	case R_DUMPED:
+		sup_post(u, E_DUMPED);
+		break;
+	case R_DUMP_FAILED:
+	case R_RESTORE_FAILED:
+		sup_reason(u, "%s", r->result.err.text);
+		sup_post(u, on_failure);
+		break;
+	}
+}
+
+void sup_on_report(EV_P_ ev_io *w, int revents)
+{
+	struct sup *u = w->data;
+	struct report r;
+	int got;
+
+	(void)loop;
+	(void)revents;
+	got = keeper_read(&u->keeper, &r);
+	if (got > 0) {
+		handle(u, &r);
+	} else if (got < 0) {
+		ev_io_stop(u->loop, &u->reports);
+		keeper_end(&u->keeper);
+		sup_reason(u, "the keeper was killed, and with it the command");
+		sup_post(u, E_LOST);
+	}
+}
+
