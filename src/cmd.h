@@ -12,6 +12,8 @@
 struct invocation {
 	struct config cfg;
 	const char *chain;      /* --chain, or NULL */
+	char *const *sets;      /* settings of the command line, key=value */
+	size_t n_sets;
 	char *const *self_argv; /* the whole command line */
 	char *const *args;      /* what follows the options; NULL-terminated */
 	sigset_t mask;          /* signal mask at the start of the program */

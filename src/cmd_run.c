@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "local.h"
 #include "log.h"
+#include "output.h"
 #include "sched.h"
 #include "supervisor.h"
 #include "util.h"
@@ -28,17 +29,20 @@ static int run_plainly(char *const argv[])
 	return errno == ENOENT ? 127 : 126;
 }
 
+/*
+ * Of the whole leg, that is: a step that begins when less than the margin is
+ * left goes on in the next leg.
+ */
 static int check_margin(const struct config *cfg, const struct sched_job *job)
 {
 	char limit[32], margin[32];
-	double left = job->end - now_wall();
 
-	if (job->end <= 0 || cfg->margin < left)
+	if (job->limit <= 0 || cfg->margin < job->limit)
 		return 0;
-	log_error("the margin of %s leaves nothing of the %s that this leg "
-		  "has: choose a smaller --margin or a longer time limit",
+	log_error("the margin of %s leaves nothing of the %s that a leg has: "
+		  "choose a smaller --margin or a longer time limit",
 		show_duration(cfg->margin, margin),
-		show_duration(left, limit));
+		show_duration(job->limit, limit));
 	return EX_CONFIG;
 }
 
@@ -74,6 +78,8 @@ static int run_step(struct supervision *s, char *const argv[], const char *cwd)
 		return EX_CANTCREAT;
 	}
 	s->step = &step;
+	if (s->sched->reruns_script() && output_put_back(step.dir, &err))
+		log_warn("%s", err.text);
 	s->argv = argv ? argv : step.argv;
 	s->cwd = argv ? cwd : step.cwd;
 	ret = step.finished ? already_finished(s) : supervise(s);

@@ -223,6 +223,8 @@ static int understand_and_run(
 			return ret < 0 ? 0 : ret;
 		in->args = argv + at + optind;
 	}
+	in->sets = s->set;
+	in->n_sets = s->n;
 	if (config_load(&in->cfg, (const char *const *)s->set, s->n))
 		return EX_CONFIG;
 	log_set_level(in->cfg.level);

@@ -23,6 +23,8 @@ struct sched_job {
 	char *chain;
 	/* End of the allocation, CLOCK_REALTIME seconds; 0: none known. */
 	double end;
+	/* How long the whole leg may last, seconds; 0: no limit known. */
+	double limit;
 };
 
 struct sched {
@@ -47,6 +49,9 @@ struct sched {
 	 */
 	int (*submit)(const struct config *cfg, const char *chain,
 		struct err *err);
+
+	/* Will a successor run the batch script again from its top? */
+	bool (*reruns_script)(void);
 
 	/*
 	 * The leg has left (the successor is accepted, nothing runs any more).

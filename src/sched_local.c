@@ -61,6 +61,7 @@ static int local_facts(
 	if (report(LOCAL_BEGIN, err))
 		return -1;
 	job->key = key ? xstrdup(key) : local_new_name();
+	job->limit = cfg->time_limit;
 	job->end = end ? strtod(end, NULL)
 		       : cfg->time_limit > 0 ? now_wall() + cfg->time_limit : 0;
 	return 0;
@@ -82,6 +83,11 @@ static int local_submit(
 	(void)cfg;
 	(void)chain;
 	return report(LOCAL_SUBMIT, err);
+}
+
+static bool local_reruns_script(void)
+{
+	return report_fd() >= 0;
 }
 
 static int run_again(char *const argv[], const char *chain)
@@ -130,6 +136,7 @@ const struct sched sched_local = {
 	.facts = local_facts,
 	.why = local_why,
 	.submit = local_submit,
+	.reruns_script = local_reruns_script,
 	.left = local_left,
 	.ended = local_ended,
 };

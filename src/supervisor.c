@@ -11,6 +11,7 @@
 
 #include "engine.h"
 #include "log.h"
+#include "output.h"
 #include "proc.h"
 #include "store.h"
 #include "util.h"
@@ -134,6 +135,9 @@ static int submit_work(void *arg, struct err *err)
 {
 	struct sup *u = arg;
 
+	if (u->s->sched->reruns_script() &&
+		output_keep(u->s->step->dir, err))
+		return -1;
 	return u->s->sched->submit(u->s->cfg, u->s->chain->id, err);
 }
 
@@ -200,6 +204,11 @@ static void lost(struct sup *u)
 
 static void finish(struct sup *u)
 {
+	struct err err;
+
+	if (u->s->sched->reruns_script() &&
+		output_keep(u->s->step->dir, &err))
+		log_warn("%s", err.text);
 	/* Nobody needs them any more, and they hold the job's memory. */
 	store_collect(u->s->step->dir, 0);
 	quit(u, -1);

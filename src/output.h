@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* output.h - output files that the batch script would cut off */
+#ifndef OUTPUT_H
+#define OUTPUT_H
+
+#include "err.h"
+
+/*
+ * A line such as `checkpointer -- a >a.out` empties a.out when the script
+ * runs again from its top in the next leg. So what standard output and error
+ * have in such a file is kept with the step before a leg ends, and put back
+ * by the next one. Files opened for appending (>>, Slurm's own) and all that
+ * is no regular file need no such care.
+ */
+
+/*
+ * Keep what is new in the files since the last time, in the step's directory
+ * ("output-1", "output-2"), fsynced.
+ */
+int output_keep(int step, struct err *err);
+
+/* Write what is missing in the files; their offset is then at their end. */
+int output_put_back(int step, struct err *err);
+
+#endif
