@@ -101,6 +101,28 @@ static int set_caps(uint64_t permitted, uint64_t inheritable)
 	return (int)syscall(SYS_capset, &head, data);
 }
 
+/* Those that this process is permitted. */
+static uint64_t all_caps(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	if (syscall(SYS_capget, &head, data))
+		return 0;
+	return data[0].permitted | (uint64_t)data[1].permitted << 32;
+}
+
+static int raise_ambient(uint64_t caps, struct err *err)
+{
+	for (unsigned long cap = 0; cap < 64; cap++)
+		if ((caps & CAP_BIT(cap)) &&
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0))
+			return err_set(err, errno,
+				"raise ambient capability %lu", cap);
+	return 0;
+}
+
 /* Hold these capabilities and no others, also across execve(2). */
 static int keep_caps(const struct capsule *c, uint64_t caps, struct err *err)
 {
@@ -108,12 +130,19 @@ static int keep_caps(const struct capsule *c, uint64_t caps, struct err *err)
 		return 0;
 	if (set_caps(caps, caps))
 		return err_set(err, errno, "set capabilities");
-	for (unsigned long cap = 0; cap < 64; cap++)
-		if ((caps & CAP_BIT(cap)) &&
-			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0))
-			return err_set(err, errno,
-				"raise ambient capability %lu", cap);
-	return 0;
+	return raise_ambient(caps, err);
+}
+
+int capsule_lend_caps(const struct capsule *c, bool lend, struct err *err)
+{
+	const uint64_t caps = criu_caps | CAP_BIT(CAP_SYS_PTRACE);
+
+	if (!c->has_user_ns)
+		return 0;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ||
+		set_caps(all_caps(), lend ? caps : 0))
+		return err_set(err, errno, "lend capabilities");
+	return lend ? raise_ambient(caps, err) : 0;
 }
 
 int capsule_keep_criu_caps(const struct capsule *c, struct err *err)

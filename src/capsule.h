@@ -73,6 +73,14 @@ pid_t capsule_last_pid(void);
 int capsule_keep_criu_caps(const struct capsule *c, struct err *err);
 
 /*
+ * The keeper restores itself, so that the restored root is its child from the
+ * first moment: it lends criu's capabilities to what it executes, with
+ * CAP_SYS_PTRACE of the capsule, for criu looks into its caller's /proc; and
+ * takes them back.
+ */
+int capsule_lend_caps(const struct capsule *c, bool lend, struct err *err);
+
+/*
  * In the child that becomes the command: no capability, now or ever. The
  * command of root in its own right keeps its own.
  */

@@ -158,7 +158,13 @@ static void explain_file(
 		read_file_at(images, early_log, LOG_MAX, NULL, NULL);
 	auto_free char *log = xasprintf(
 		"%s%s", early ? early : "", late ? late : "");
+	size_t n;
 
+	if (early && *early && !first_error(log, &n)) {
+		n = strcspn(early, "\n");
+		err_set(err, 0, "%s: criu: %.*s", what, (int)n, early);
+		return;
+	}
 	engine_explain(log, what, err);
 }
 
@@ -299,24 +305,45 @@ int engine_dump(const struct engine *e, int images, pid_t root, bool stop,
 	return ret < 0 ? -1 : 0;
 }
 
+/* What criu gets by descriptor; open until it has been started. */
+struct lent {
+	int *fd;
+	size_t n;
+};
+
 static int add_inherit(int fd, const char *key, void *arg)
 {
-	(void)arg;
+	struct lent *l = arg;
+	int *more = realloc(l->fd, (l->n + 1) * sizeof(*more));
+
+	if (!more)
+		return -1;
+	l->fd = more;
+	l->fd[l->n++] = fd;
 	return criu_add_inherit_fd(fd, key);
+}
+
+static void take_back(struct lent *l)
+{
+	while (l->n > 0)
+		close(l->fd[--l->n]);
+	free(l->fd);
 }
 
 pid_t engine_restore(const struct engine *e, int images, const json_t *outside,
 	struct err *err)
 {
-	int pid;
+	struct lent lent = {0};
+	int pid = -1;
 
-	if (prepare(e, images, "restore.log", false, err) ||
-		files_inherit(outside, add_inherit, NULL, err) ||
-		redirect_streams(images, err))
-		return -1;
-	pid = criu_restore_child();
-	if (pid > 0)
-		return pid;
-	explain_file(images, "restore.log", "the restore failed", err);
-	return -1;
+	if (!prepare(e, images, "restore.log", false, err) &&
+		!files_inherit(outside, add_inherit, &lent, err) &&
+		!redirect_streams(images, err)) {
+		pid = criu_restore_child();
+		if (pid <= 0)
+			explain_file(images, "restore.log",
+				"the restore failed", err);
+	}
+	take_back(&lent);
+	return pid > 0 ? pid : -1;
 }

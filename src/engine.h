@@ -12,7 +12,8 @@
 
 /*
  * libcriu blocks, prints, keeps globals and waits for children: these
- * functions are for a forked worker that ends soon after.
+ * functions are for a process that has nothing else to do meanwhile, and
+ * each is called at most once in it.
  */
 struct engine {
 	char criu[4096];   /* absolute path of the criu program */
@@ -39,8 +40,8 @@ int engine_dump(const struct engine *e, int images, pid_t root, bool stop,
 
 /*
  * Restore from images; the tree runs when this returns. Returns the PID of
- * its root, which becomes a child of the nearest subreaper when the caller
- * ends; -1 with *err.
+ * its root, which is a child of the caller; -1 with *err. The caller's
+ * environment, umask and descriptors 1 and 2 are changed.
  */
 pid_t engine_restore(const struct engine *e, int images, const json_t *outside,
 	struct err *err);

@@ -16,7 +16,12 @@ static const char *const stream_name[3] = {
 struct survey {
 	struct stat std[3];
 	bool have_std[3];
-	struct int_list mounts, overlays;
+	struct int_list mounts;
+	struct overlay {
+		int id;
+		char *point;
+	} overlay[64];
+	size_t n_overlays;
 	json_t *list;
 	bool failed;
 };
@@ -83,25 +88,49 @@ static bool list_file(struct survey *s, const char *key, int stream,
 	return !s->failed;
 }
 
+static bool list_key(struct survey *s, const struct proc_fd *f, int mount,
+	int stream, const struct proc_fdinfo *info)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "file[%x:%lx]", (unsigned)mount,
+		(unsigned long)f->st.st_ino);
+	return list_file(s, key, stream, f->target, info->flags);
+}
+
 /*
  * criu's name of a file holds the id of its mount. For a file that it finds
- * again on an overlay of its own namespace it takes that one's id (see
- * fixup_overlayfs() in CRIU): so all that it may take are listed.
+ * again on an overlay of its own namespace it takes that one's id: the same
+ * is done here (see __lookup_overlayfs() in CRIU, which joins the path of the
+ * file to that of the mount point in just this way).
  */
 static bool list_outside(struct survey *s, const struct proc_fd *f, int stream,
 	const struct proc_fdinfo *info)
 {
-	bool ok = true;
-	char key[64];
+	bool ok = list_key(s, f, info->mnt_id, stream, info);
 
-	for (size_t i = 0; ok && i <= s->overlays.n; i++) {
-		int id = i ? s->overlays.v[i - 1] : info->mnt_id;
+	for (size_t i = 0; ok && i < s->n_overlays; i++) {
+		const struct overlay *o = &s->overlay[i];
+		auto_free char *path = xasprintf("%s%s",
+			strcmp(o->point, "/") ? o->point : "", f->target);
+		struct stat st;
 
-		snprintf(key, sizeof(key), "file[%x:%lx]", (unsigned)id,
-			(unsigned long)f->st.st_ino);
-		ok = list_file(s, key, stream, f->target, info->flags);
+		if (!stat(path, &st) && st.st_dev == f->st.st_dev &&
+			st.st_ino == f->st.st_ino)
+			ok = list_key(s, f, o->id, stream, info);
 	}
 	return ok;
+}
+
+static void learn_mount(int id, const char *point, const char *type, void *arg)
+{
+	struct survey *s = arg;
+
+	int_list_add(&s->mounts, id);
+	if (strcmp(type, "overlay") || s->n_overlays == LEN(s->overlay))
+		return;
+	s->overlay[s->n_overlays].id = id;
+	s->overlay[s->n_overlays++].point = xstrdup(point);
 }
 
 static bool survey_fd(const struct proc_fd *f, void *arg)
@@ -135,20 +164,18 @@ static bool survey_fd(const struct proc_fd *f, void *arg)
 
 json_t *files_outside(pid_t root, struct err *err)
 {
-	struct survey s = {
-		.list = json_array(),
-		.mounts = proc_mounts(NULL),
-		.overlays = proc_mounts("overlay"),
-	};
+	struct survey s = {.list = json_array()};
 	struct int_list tree = proc_tree(root);
 
+	proc_mounts(learn_mount, &s);
 	for (int i = 0; i < 3; i++)
 		s.have_std[i] = !fstat(i, &s.std[i]);
 	for (size_t i = 0; i < tree.n; i++)
 		proc_fds(tree.v[i], survey_fd, &s);
 	free(tree.v);
 	free(s.mounts.v);
-	free(s.overlays.v);
+	while (s.n_overlays > 0)
+		free(s.overlay[--s.n_overlays].point);
 	if (!s.failed && s.list)
 		return s.list;
 	json_decref(s.list);

@@ -33,8 +33,7 @@ bool files_is_external(const char *key);
 
 /*
  * For each entry call add(fd, key, arg): the descriptor that criu is to use
- * in place of key. Descriptors are valid until the process ends, which is
- * why this is for the short-lived worker only. The caller's own descriptors
+ * in place of key, and that it closes. The caller's own descriptors
  * 0, 1 and 2 are the new leg's streams.
  */
 int files_inherit(const json_t *outside,

@@ -25,15 +25,9 @@ struct self {
 	int sock;
 	pid_t root;   /* 0: not there yet, or gone */
 	pid_t worker; /* 0: none */
-	bool restoring, leaving;
+	bool leaving; /* the worker leaves the tree stopped */
 	struct worker_result *result; /* shared with the worker */
 	struct int_list was_stopped;  /* before the last dump */
-	/* Ends of children that nobody has claimed yet. */
-	struct {
-		pid_t pid;
-		int status;
-	} unclaimed[64];
-	size_t n_unclaimed;
 };
 
 static bool in_capsule(const struct self *k)
@@ -88,27 +82,29 @@ static void thaw(struct self *k)
 
 static void kill_tree(const struct self *k)
 {
-	size_t n;
+	struct int_list killed = {0};
+	bool more = true;
 
 	if (in_capsule(k)) {
 		/* Everything in the PID namespace but its PID 1. */
 		kill(-1, SIGKILL);
 		return;
 	}
-	/* A process that forks meanwhile is caught by the next round. */
-	do {
+	/* What was forked meanwhile is caught by the next round. */
+	while (more) {
 		struct int_list l = whole_tree(k);
-		struct proc_stat st;
 
-		n = 0;
-		for (size_t i = 0; i < l.n; i++)
-			if (proc_stat(l.v[i], &st) && st.state != 'Z' &&
-				!kill(l.v[i], SIGKILL))
-				n++;
+		more = false;
+		for (size_t i = 0; i < l.n; i++) {
+			if (int_list_has(&killed, l.v[i]))
+				continue;
+			kill(l.v[i], SIGKILL);
+			int_list_add(&killed, l.v[i]);
+			more = true;
+		}
 		free(l.v);
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
-	} while (n);
+	}
+	free(killed.v);
 }
 
 /* --- the command --- */
@@ -146,8 +142,6 @@ _Noreturn static void become_command(const struct self *k, int report_fd)
 	 */
 	setsid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (!in_capsule(k))
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!capsule_drop_caps(&k->capsule, &err)) {
 		execvp(p->argv[0], p->argv);
 		err_set(&err, errno, "cannot run %s", p->argv[0]);
@@ -193,8 +187,7 @@ failed:
 /* True in the new worker. */
 static bool begin_worker(struct self *k)
 {
-	struct report r = {
-		.type = k->restoring ? R_RESTORE_FAILED : R_DUMP_FAILED};
+	struct report r = {.type = R_DUMP_FAILED};
 	sigset_t mask;
 
 	memset(k->result, 0, sizeof(*k->result));
@@ -228,7 +221,6 @@ static void begin_dump(struct self *k, const struct request *r)
 		.facts = k->plan->facts,
 	};
 
-	k->restoring = false;
 	k->leaving = r->leave;
 	free(k->was_stopped.v);
 	k->was_stopped = stopped_now(k);
@@ -236,83 +228,77 @@ static void begin_dump(struct self *k, const struct request *r)
 		worker_dump(&k->plan->engine, &k->capsule, &d, k->result);
 }
 
-static void begin_restore(struct self *k)
-{
-	k->restoring = true;
-	if (begin_worker(k))
-		worker_restore(&k->plan->engine, &k->capsule,
-			k->plan->capsule.generation, k->plan->manifest,
-			k->result);
-}
-
-/* Tell the end of the root, if it has ended. */
-static void claim_root(struct self *k)
-{
-	struct report r = {.type = R_EXITED};
-
-	for (size_t i = 0; k->root && i < k->n_unclaimed; i++)
-		if (k->unclaimed[i].pid == k->root) {
-			r.status = k->unclaimed[i].status;
-			r.root = k->root;
-			k->root = 0;
-			tell(k, &r);
-		}
-	if (!k->restoring)
-		k->n_unclaimed = 0;
-}
-
-static void end_restore(struct self *k, struct report *r)
-{
-	struct err err;
-	pid_t last = r->result.last_pid;
-
-	k->restoring = false;
-	r->type = r->result.ok ? R_RESTORED : R_RESTORE_FAILED;
-	if (r->result.ok) {
-		k->root = r->root = r->result.root;
-		/* The command's next PIDs follow those it had. */
-		if (in_capsule(k) && capsule_set_last_pid(
-			last > FIRST_PID ? last : FIRST_PID, &err))
-			snprintf(r->note, sizeof(r->note), "%.200s", err.text);
-	}
-}
-
 static void end_worker(struct self *k)
 {
 	struct report r = {.result = *k->result};
 
 	k->worker = 0;
-	if (k->restoring) {
-		end_restore(k, &r);
-	} else {
-		r.type = r.result.ok ? R_DUMPED : R_DUMP_FAILED;
-		if (k->leaving && !r.result.ok)
-			thaw(k);
-	}
+	r.type = r.result.ok ? R_DUMPED : R_DUMP_FAILED;
+	if (k->leaving && !r.result.ok)
+		thaw(k);
 	tell(k, &r);
 }
 
+/* The command's next PIDs follow those that it had. */
+static void go_on_numbering(const struct self *k, struct report *r)
+{
+	pid_t last = (pid_t)json_integer_value(
+		json_object_get(k->plan->manifest, "last_pid"));
+	struct err err;
+
+	if (in_capsule(k) && capsule_set_last_pid(
+			last > FIRST_PID ? last : FIRST_PID, &err))
+		snprintf(r->note, sizeof(r->note), "%.200s", err.text);
+}
+
 /*
- * The restored root becomes a child when its worker ends, and may itself have
- * ended by then: ends are kept until it is known whose they are.
+ * In this process and not in a worker: the restored root is a child of the
+ * process that calls libcriu, and must not lose its parent (getppid(2),
+ * PR_SET_PDEATHSIG). The keeper has nothing else to do meanwhile.
  */
+static void restore(struct self *k)
+{
+	const struct keeper_plan *p = k->plan;
+	struct report r = {.type = R_RESTORE_FAILED};
+	double start = now_mono();
+	int out = fcntl(1, F_DUPFD_CLOEXEC, 10);
+	int errs = fcntl(2, F_DUPFD_CLOEXEC, 10);
+
+	if (!capsule_lend_caps(&k->capsule, true, &r.result.err))
+		k->root = engine_restore(&p->engine, p->capsule.generation,
+			json_object_get(p->manifest, "outside"),
+			&r.result.err);
+	if (dup2(out, 1) < 0 || dup2(errs, 2) < 0 ||
+		capsule_lend_caps(&k->capsule, false, &r.result.err))
+		k->root = -1;
+	release_fd(&out);
+	release_fd(&errs);
+	if (k->root > 0) {
+		r.type = R_RESTORED;
+		r.result.ok = true;
+		go_on_numbering(k, &r);
+	} else {
+		k->root = 0;
+	}
+	r.root = k->root;
+	r.result.seconds = now_mono() - start;
+	tell(k, &r);
+}
+
 static void reap(struct self *k)
 {
-	bool worker_ended = false;
+	struct report r = {.type = R_EXITED};
 	pid_t pid;
-	int status;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while ((pid = waitpid(-1, &r.status, WNOHANG)) > 0) {
 		if (pid == k->worker) {
-			worker_ended = true;
-		} else if (k->n_unclaimed < LEN(k->unclaimed)) {
-			k->unclaimed[k->n_unclaimed].pid = pid;
-			k->unclaimed[k->n_unclaimed++].status = status;
+			end_worker(k);
+		} else if (pid == k->root) {
+			r.root = pid;
+			k->root = 0;
+			tell(k, &r);
 		}
 	}
-	if (worker_ended)
-		end_worker(k);
-	claim_root(k);
 }
 
 /* --- requests --- */
@@ -333,7 +319,7 @@ static void obey(struct self *k, const struct request *r)
 		start_command(k);
 		break;
 	case K_RESTORE:
-		begin_restore(k);
+		restore(k);
 		break;
 	case K_DUMP:
 		begin_dump(k, r);

@@ -11,7 +11,7 @@
 
 #include "util.h"
 
-static void list_add(struct int_list *l, int v)
+void int_list_add(struct int_list *l, int v)
 {
 	if (l->n == l->room) {
 		size_t room = l->room ? 2 * l->room : 64;
@@ -43,7 +43,7 @@ static void add_children(struct int_list *l, pid_t pid, const char *tid)
 	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/children", pid, tid);
 	f = fopen(path, "re");
 	while (f && fscanf(f, "%d", &child) == 1)
-		list_add(l, child);
+		int_list_add(l, child);
 }
 
 struct int_list proc_tree(pid_t root)
@@ -53,7 +53,7 @@ struct int_list proc_tree(pid_t root)
 
 	if (!proc_stat(root, &st))
 		return l;
-	list_add(&l, root);
+	int_list_add(&l, root);
 	for (size_t i = 0; i < l.n; i++) {
 		char path[32];
 		struct dirent *e;
@@ -153,24 +153,24 @@ bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info)
 	return p && sscanf(p, "mnt_id: %d", &info->mnt_id) == 1;
 }
 
-struct int_list proc_mounts(const char *type)
+void proc_mounts(void (*cb)(int id, const char *point, const char *type,
+			 void *arg),
+	void *arg)
 {
 	auto_file FILE *f = fopen("/proc/self/mountinfo", "re");
 	auto_free char *line = NULL;
-	struct int_list l = {0};
 	size_t room = 0;
+	char point[4096], type[64];
 	int id;
 
 	/* The type follows a lone hyphen, see proc_pid_mountinfo(5). */
 	while (f && getline(&line, &room, f) > 0) {
 		const char *t = strstr(line, " - ");
-		bool fits = !type || (t && !strncmp(t + 3, type, strlen(type)) &&
-			t[3 + strlen(type)] == ' ');
 
-		if (fits && sscanf(line, "%d ", &id) == 1)
-			list_add(&l, id);
+		if (t && sscanf(t, " - %63s", type) == 1 &&
+			sscanf(line, "%d %*d %*s %*s %4095s", &id, point) == 2)
+			cb(id, point, type, arg);
 	}
-	return l;
 }
 
 void proc_cmdline(pid_t pid, char *buf, size_t size)

@@ -58,11 +58,14 @@ struct proc_fdinfo {
 bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info);
 
 /*
- * The ids of the mounts of the calling process's mount namespace: all, or
- * only those of one file system type, such as "overlay".
+ * Call cb with id, mount point and file system type of every mount of the
+ * calling process's mount namespace. The texts are only lent.
  */
-struct int_list proc_mounts(const char *type);
+void proc_mounts(void (*cb)(int id, const char *point, const char *type,
+			 void *arg),
+	void *arg);
 
+void int_list_add(struct int_list *l, int v);
 bool int_list_has(const struct int_list *l, int v);
 
 /* The command line for people: arguments joined by blanks, cut. */

@@ -166,19 +166,3 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 		err_wrap(&r->err, "(and %s)", err.text);
 	_exit(!r->ok);
 }
-
-void worker_restore(const struct engine *e, const struct capsule *c, int images,
-	const json_t *manifest, struct worker_result *r)
-{
-	double start = now_mono();
-
-	r->last_pid = (pid_t)json_integer_value(
-		json_object_get(manifest, "last_pid"));
-	if (!capsule_keep_criu_caps(c, &r->err)) {
-		r->root = engine_restore(e, images,
-			json_object_get(manifest, "outside"), &r->err);
-		r->ok = r->root > 0;
-	}
-	r->seconds = now_mono() - start;
-	_exit(!r->ok);
-}

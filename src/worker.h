@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* worker.h - one dump or one restore, in a process of its own */
+/* worker.h - one dump, in a process of its own */
 #ifndef WORKER_H
 #define WORKER_H
 
@@ -15,8 +15,6 @@
 /* What a worker has to tell; lies in memory that it shares with the keeper. */
 struct worker_result {
 	bool ok;
-	pid_t root;       /* restore: the root of the tree, in the capsule */
-	pid_t last_pid;   /* restore: where the command's PIDs had got to */
 	uint64_t bytes;   /* dump: size of the generation */
 	double seconds;   /* how long it took, commit included */
 	double frozen;    /* dump: seconds that the tree did not run; for a
@@ -35,9 +33,5 @@ struct worker_dump {
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */
 _Noreturn void worker_dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r);
-
-/* Restore from an open generation. Fills *r. Ends the process. */
-_Noreturn void worker_restore(const struct engine *e, const struct capsule *c,
-	int images, const json_t *manifest, struct worker_result *r);
 
 #endif

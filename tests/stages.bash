@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# stages.bash - what tests/run and tests/in-sandbox share: run a stage with its
+# output shown, and count what came of it
+
+passed=0 failed=0 skipped=0
+notes=() # what failed and what was skipped, for the end
+
+# follow LOG COMMAND...: run it with its output in LOG and, indented, on the
+# terminal. Not through a pipe: a process that is left over would hold it open.
+follow() {
+	local log=$1 pid shown rc=0
+	shift
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	tail -n +1 -s 0.2 -f --pid="$pid" "$log" | sed -u "s/^/$indent/" &
+	shown=$!
+	wait "$pid" || rc=$?
+	wait "$shown"
+	return "$rc"
+}
+indent='    '
+
+# stage KIND MINUTES NAME COMMAND...
+#
+# step   counts only if it fails        unit  cmocka programs under make check
+# build  one test: did it succeed?      tap   a bats file
+stage() {
+	local kind=$1 minutes=$2 name=$3 log rc=0 began=$SECONDS
+	local p=$passed f=$failed s=$skipped
+	shift 3
+	log=$(mktemp "${TMPDIR:-/tmp}/stage.XXXXXX")
+	printf '== %s\n' "$name"
+	follow "$log" timeout -k 10 "${minutes}m" "$@" || rc=$?
+	[ "$rc" -ne 124 ] || printf '%s%s\n' "$indent" "stopped after $minutes minutes"
+	"count_$kind" "$name" "$rc" "$log"
+	[ "$failed" -gt "$f" ] || [ "$rc" -eq 0 ] ||
+		fail "$name" "exit status $rc"
+	rm -f "$log"
+	printf '== %s: %d passed, %d failed, %d skipped, in %d s\n\n' "$name" \
+		$((passed - p)) $((failed - f)) $((skipped - s)) $((SECONDS - began))
+	[ "$failed" -eq "$f" ]
+}
+
+fail() {
+	failed=$((failed + 1))
+	notes+=("failed: $1: $2")
+}
+
+skip() {
+	skipped=$((skipped + 1))
+	notes+=("skipped: $1: $2")
+}
+
+count_step() { :; }
+
+count_build() {
+	[ "$2" -ne 0 ] || passed=$((passed + 1))
+}
+
+count_unit() {
+	local line program='' listed='' n
+	while IFS= read -r line; do
+		case $line in
+		'== tests/unit/'*) program=${line##*/} listed='' ;;
+		'[  PASSED  ] '[0-9]*)
+			n=${line#*] } passed=$((passed + ${n%% *})) ;;
+		'[  FAILED  ] '[0-9]*'listed below:') listed=fail ;;
+		'[  SKIPPED ] '[0-9]*'listed below:') listed=skip ;;
+		'[  FAILED  ] '* | '[  SKIPPED ] '*)
+			[ -z "$listed" ] || "$listed" "$1, $program" "${line#*] }" ;;
+		'  tests/unit/'*': exit status '*)
+			# Such a one had no time to name what failed.
+			n=${line##*/} program=${n%%:*}
+			[[ ${notes[*]} == *"failed: $1, $program: "* ]] ||
+				fail "$1, $program" "${n#*: }" ;;
+		esac
+	done <"$3"
+}
+
+count_tap() {
+	local line plan=0 n=0
+	while IFS= read -r line; do
+		case $line in
+		1..[0-9]*) plan=${line#1..} ;;
+		'ok '*' # skip'*)
+			n=$((n + 1))
+			line=${line#ok * }
+			skip "$1" "${line/ # skip/:}" ;;
+		'ok '*) n=$((n + 1)) passed=$((passed + 1)) ;;
+		'not ok '*) n=$((n + 1)) && fail "$1" "${line#not ok * }" ;;
+		esac
+	done <"$3"
+	while [ "$n" -lt "$plan" ]; do
+		n=$((n + 1))
+		fail "$1" "test $n did not run"
+	done
+}
