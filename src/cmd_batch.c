@@ -22,6 +22,8 @@ struct batch {
 	const char *chain;
 	unsigned leg;
 	pid_t shell;
+	char *dir, *fifo; /* where the steps report */
+	int report;
 };
 
 /* Signals go to the script, as a scheduler's would. */
@@ -78,10 +80,9 @@ static int export_setting(const char *setting)
 	return setenv(name, setting + n + 1, 1);
 }
 
-_Noreturn static void become_script(const struct batch *b, int report)
+_Noreturn static void become_script(const struct batch *b)
 {
 	auto_free char *job = xasprintf("%s.%u", b->name, b->leg);
-	auto_free char *fd = xasprintf("%d", report);
 	auto_free char *end = xasprintf("%.3f",
 		b->in->cfg.time_limit > 0
 			? now_wall() + b->in->cfg.time_limit
@@ -92,7 +93,8 @@ _Noreturn static void become_script(const struct batch *b, int report)
 	sigprocmask(SIG_SETMASK, &b->in->mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (setenv(LOCAL_CHAIN, b->chain, 1) || setenv(LOCAL_JOB, job, 1) ||
-		setenv(LOCAL_END, end, 1) || setenv(LOCAL_REPORT, fd, 1))
+		setenv(LOCAL_END, end, 1) ||
+		setenv(LOCAL_REPORT, b->fifo, 1))
 		_exit(EX_OSERR);
 	for (size_t i = 0; i < b->in->n_sets; i++)
 		if (export_setting(b->in->sets[i]))
@@ -112,18 +114,16 @@ static bool has_ended(struct batch *b, int *status)
 	return b->shell == 0;
 }
 
-/* One letter of a step. False when no step holds the pipe any more. */
-static bool hear_step(int report, int *active, bool *successor)
+/* One letter of a step. */
+static void hear_step(int report, int *active, bool *successor)
 {
 	char what;
-	ssize_t n = read(report, &what, 1);
 
-	if (n <= 0)
-		return n < 0 && errno == EINTR;
+	if (read(report, &what, 1) != 1)
+		return;
 	*active += what == LOCAL_BEGIN;
 	*active -= what == LOCAL_LEFT || what == LOCAL_DONE;
 	*successor |= what == LOCAL_SUBMIT;
-	return true;
 }
 
 /*
@@ -139,42 +139,67 @@ static void follow(struct batch *b, int report, int *status, bool *successor)
 	sigprocmask(SIG_SETMASK, NULL, &waiting);
 	sigdelset(&waiting, SIGCHLD);
 	while (!has_ended(b, status) && (!*successor || active > 0))
-		if (ppoll(&p, 1, NULL, &waiting) > 0 &&
-			!hear_step(report, &active, successor))
-			p.fd = -1;
+		if (ppoll(&p, 1, NULL, &waiting) > 0)
+			hear_step(report, &active, successor);
 }
 
 static int run_leg(struct batch *b, bool *successor)
 {
+	int status = 0;
 	pid_t group;
-	int fds[2], status = 0;
 
 	*successor = false;
-	if (pipe(fds) || fcntl(fds[0], F_SETFD, FD_CLOEXEC)) {
-		log_error("pipe: %s", strerror(errno));
-		return EX_OSERR;
-	}
 	group = b->shell = fork();
 	if (group == 0)
-		become_script(b, fds[1]);
-	close(fds[1]);
+		become_script(b);
 	if (group < 0) {
 		log_error("fork: %s", strerror(errno));
-		close(fds[0]);
 		return EX_OSERR;
 	}
 	/* The child does the same: whoever comes first. */
 	setpgid(group, group);
 	script_pid = group;
-	follow(b, fds[0], &status, successor);
+	follow(b, b->report, &status, successor);
 	/* A job ends with all its processes. */
 	kill(-group, SIGKILL);
 	if (b->shell)
 		while (waitpid(b->shell, &status, 0) < 0 && errno == EINTR)
 			;
 	script_pid = 0;
-	close(fds[0]);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* A FIFO in a directory of its own, which the steps find by its path. */
+static int make_fifo(struct batch *b)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	b->dir = xasprintf("%s/checkpointer-batch-XXXXXX",
+		tmp && *tmp == '/' ? tmp : "/tmp");
+	if (!mkdtemp(b->dir)) {
+		log_error("cannot make %s: %s", b->dir, strerror(errno));
+		return EX_CANTCREAT;
+	}
+	b->fifo = xasprintf("%s/steps", b->dir);
+	/* Open for writing too: it never ends while this process lives. */
+	if (!mkfifo(b->fifo, 0600))
+		b->report = open(b->fifo, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (b->report < 0) {
+		log_error("cannot make %s: %s", b->fifo, strerror(errno));
+		return EX_CANTCREAT;
+	}
+	return 0;
+}
+
+static void remove_fifo(struct batch *b)
+{
+	release_fd(&b->report);
+	if (b->fifo)
+		unlink(b->fifo);
+	if (b->dir)
+		rmdir(b->dir);
+	free(b->fifo);
+	free(b->dir);
 }
 
 static int check_script(const char *path)
@@ -203,17 +228,23 @@ int cmd_batch(struct invocation *in)
 	auto_free char *name = local_new_name();
 	const char *given = in->chain ? in->chain : getenv(LOCAL_CHAIN);
 	struct batch b = {
-		.in = in, .name = name, .chain = given ? given : name};
+		.in = in,
+		.name = name,
+		.chain = given ? given : name,
+		.report = -1,
+	};
 	bool successor = true;
-	int ret = check_script(in->args[0]);
+	int ret = check_script(in->args[0]), status = 0;
 
 	if (ret)
 		return ret;
 	watch_signals();
-	while (successor) {
+	ret = make_fifo(&b);
+	while (!ret && successor) {
 		b.leg++;
 		log_info("%s: leg %u begins", b.chain, b.leg);
-		ret = run_leg(&b, &successor);
+		status = run_leg(&b, &successor);
 	}
-	return ret;
+	remove_fifo(&b);
+	return ret ? ret : status;
 }

@@ -10,16 +10,16 @@
  *       the successor it executes itself again: same process, same terminal.
  *   checkpointer batch --time-limit=T SCRIPT   a batch script with any number
  *       of steps. The successor is another run of the script, by the process
- *       of `checkpointer batch`, to which the steps report through a pipe.
+ *       of `checkpointer batch`, to which the steps report through a FIFO.
  *
  * These variables carry the job from leg to leg and to the steps:
  */
 #define LOCAL_JOB    "CHECKPOINTER_LOCAL_JOB"    /* id of the leg */
 #define LOCAL_END    "CHECKPOINTER_LOCAL_END"    /* seconds after 1970 */
-#define LOCAL_REPORT "CHECKPOINTER_LOCAL_REPORT" /* descriptor of the pipe */
+#define LOCAL_REPORT "CHECKPOINTER_LOCAL_REPORT" /* path of the FIFO */
 #define LOCAL_CHAIN  "CHECKPOINTER_CHAIN"
 
-/* One letter each through the pipe. */
+/* One letter each through the FIFO. */
 #define LOCAL_BEGIN  'b' /* a step has begun */
 #define LOCAL_SUBMIT 's' /* a step wants a successor */
 #define LOCAL_LEFT   'l' /* a step has left and waits for its end */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -201,6 +203,23 @@ static command_fn *find_command(int argc, char *argv[])
 	return NULL;
 }
 
+/* Kept open to the end of the program. */
+static int open_log(const char *path)
+{
+	int fd = open(path,
+		O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC |
+			O_NONBLOCK,
+		0600);
+
+	if (fd < 0) {
+		log_error("[log] file: cannot open %s: %s", path,
+			strerror(errno));
+		return -1;
+	}
+	log_set_file(fd);
+	return 0;
+}
+
 static int understand_and_run(
 	int argc, char *argv[], struct invocation *in, struct settings *s)
 {
@@ -228,6 +247,8 @@ static int understand_and_run(
 	if (config_load(&in->cfg, (const char *const *)s->set, s->n))
 		return EX_CONFIG;
 	log_set_level(in->cfg.level);
+	if (in->cfg.log_file && open_log(in->cfg.log_file))
+		return EX_CANTCREAT;
 	return command(in);
 }
 

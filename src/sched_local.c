@@ -3,7 +3,9 @@
 #include "sched.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "local.h"
@@ -28,27 +30,29 @@ char *local_new_name(void)
 	return xasprintf("local-%s-%s-%d", host, when, (int)getpid());
 }
 
-/* The pipe to `checkpointer batch`, or -1. The command must not have it. */
-static int report_fd(void)
+/* Is this step part of a script that `checkpointer batch` runs? */
+static bool local_reruns_script(void)
 {
-	const char *text = getenv(LOCAL_REPORT);
-	long fd;
-	char *end;
-
-	if (!text)
-		return -1;
-	fd = strtol(text, &end, 10);
-	if (*end || fd < 3 || fd > 1 << 20 ||
-		fcntl((int)fd, F_SETFD, FD_CLOEXEC))
-		return -1;
-	return (int)fd;
+	return getenv(LOCAL_REPORT) != NULL;
 }
 
+/* Tell `checkpointer batch`. Without one there is nobody to tell. */
 static int report(char what, struct err *err)
 {
-	int fd = report_fd();
+	const char *path = getenv(LOCAL_REPORT);
+	auto_close int fd = -1;
+	struct stat st;
 
-	if (fd >= 0 && write_all(fd, &what, 1))
+	if (!path)
+		return 0;
+	/* Fails at once if nobody listens any more. */
+	fd = open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st))
+		return err_set(err, errno, "tell the batch job through %s",
+			path);
+	if (!S_ISFIFO(st.st_mode) || st.st_uid != geteuid())
+		return err_set(err, 0, "%s is not a FIFO of yours", path);
+	if (write_all(fd, &what, 1))
 		return err_set(err, errno, "tell the batch job");
 	return 0;
 }
@@ -85,11 +89,6 @@ static int local_submit(
 	return report(LOCAL_SUBMIT, err);
 }
 
-static bool local_reruns_script(void)
-{
-	return report_fd() >= 0;
-}
-
 static int run_again(char *const argv[], const char *chain)
 {
 	auto_free char *key = local_new_name();
@@ -110,7 +109,7 @@ static int run_again(char *const argv[], const char *chain)
 
 static int local_left(char *const argv[], const char *chain)
 {
-	if (report_fd() < 0)
+	if (!local_reruns_script())
 		return run_again(argv, chain);
 	/*
 	 * The batch shell would go on with its next line if this process

@@ -88,6 +88,10 @@ static void asked_to_end(struct sup *u)
 	double left = u->s->job->end > 0 ? u->s->job->end - now_wall() : 0;
 	struct err err;
 
+	/* Then the end is near anyway. */
+	if (u->state == S_SUBMITTING || u->state == S_RESUBMITTED ||
+		u->state == S_STOPPED)
+		return;
 	u->asked_to_end = true;
 	if (again) {
 		log_info("asked to end once more: ending the command");
@@ -109,7 +113,7 @@ static void asked_to_end(struct sup *u)
 static bool goes_to_group(int sig)
 {
 	return sig == SIGINT || sig == SIGQUIT || sig == SIGHUP ||
-		sig == SIGTSTP || sig == SIGWINCH;
+		sig == SIGTSTP || sig == SIGCONT || sig == SIGWINCH;
 }
 
 static void on_signal(EV_P_ ev_signal *w, int revents)

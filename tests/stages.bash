@@ -66,8 +66,8 @@ count_unit() {
 		'== tests/unit/'*) program=${line##*/} listed='' ;;
 		'[  PASSED  ] '[0-9]*)
 			n=${line#*] } passed=$((passed + ${n%% *})) ;;
-		'[  FAILED  ] '[0-9]*'listed below:') listed=fail ;;
-		'[  SKIPPED ] '[0-9]*'listed below:') listed=skip ;;
+		'[  FAILED  ] '*' test(s), listed below:') listed=fail ;;
+		'[  SKIPPED ] '*' test(s), listed below:') listed=skip ;;
 		'[  FAILED  ] '* | '[  SKIPPED ] '*)
 			[ -z "$listed" ] || "$listed" "$1, $program" "${line#*] }" ;;
 		'  tests/unit/'*': exit status '*)

@@ -226,11 +226,13 @@ keeper_of() { pgrep -P "$1" -x checkpt-keeper | head -n 1; }
 # root_of SUPERVISOR: the command's process, as the host sees it
 root_of() { pgrep -P "$(keeper_of "$1")" | head -n 1; }
 
-# nothing_left: no process that has to do with this test
+# nothing_left: no process that has to do with this test; HOME tells, but for
+# criu and what it starts, which have a clean environment
 nothing_left() {
 	local p
 
-	for p in $(pgrep -f "$work") $(pgrep -u "$(id -u)" -x criu); do
+	for p in $(grep -laF "HOME=$work" /proc/[0-9]*/environ 2>/dev/null |
+		cut -d/ -f3) $(pgrep -f "$work") $(pgrep -x criu); do
 		gone "$p" || fail "left over: $(ps -fp "$p" | tail -n 1)"
 	done
 }

@@ -7,10 +7,9 @@ load common
 
 ini() { cat >"$XDG_CONFIG_HOME/checkpointer.ini"; }
 
-# value KEY: its line in the output of `config', without blanks at its end
-value() { grep -E "^$1 = " <<<"$output"; }
+# value KEY: its line in the output of `config', without the comment
+value() { sed -n "s/ *;.*//; /^$1 = /p" <<<"$output"; }
 
-# origin KEY: the comment that belongs to it
 config() { run -0 --separate-stderr checkpointer "$@" config; }
 
 @test "built-in values" {
@@ -60,7 +59,7 @@ config() { run -0 --separate-stderr checkpointer "$@" config; }
 		-s checkpoint.dir="$work/other" -s log.level=debug \
 		-s criu.extra='a;b'
 	ini <<<"$output"
-	strip() { grep -v '^[#;]' <<<"$output" | grep .; }
+	strip() { sed 's/  *; [^;]*$//' <<<"$output"; }
 	strip >first
 	config
 	strip >second
@@ -171,10 +170,11 @@ config() { run -0 --separate-stderr checkpointer "$@" config; }
 }
 
 @test "max_legs ends a chain, raising it continues" {
-	run -75 plainly checkpointer -q -c t "${legs_of_time[@]}" \
-		-s checkpoint.max_legs=2 -- bash count.sh 60 0.05 >out 2>err
+	start -q "${legs_of_time[@]}" -s checkpoint.max_legs=2 -- \
+		bash count.sh 60 0.05
+	ends_with 75
 	want err max_legs
-	want_lines 1 err checkpointer:
+	want_messages 1
 	bash count.sh 60 0 >want
 	plainly checkpointer -q restore t >>out 2>>err
 	want_same want out
