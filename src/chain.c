@@ -2,12 +2,17 @@
 #include "chain.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
 #include "log.h"
 #include "util.h"
+
+/* Seconds that a new leg waits for the last one's remains to end. */
+#define LEASE_WAIT 3
 
 #define JOURNAL_MAX (64U << 20)
 
@@ -219,6 +224,37 @@ static unsigned number_of(const json_t *line, const char *key)
 
 /* --- legs --- */
 
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/*
+ * flock(2), but not for longer than a moment: what a killed supervisor left
+ * holds the lease until it is gone, too.
+ */
+static int lock_alone(int fd)
+{
+	const struct itimerval moment = {.it_value = {.tv_sec = LEASE_WAIT}};
+	const struct itimerval never = {0};
+	struct sigaction sa = {.sa_handler = on_alarm}, old;
+	int ret;
+
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return -1;
+	/* Without SA_RESTART the alarm interrupts the lock. */
+	sigaction(SIGALRM, &sa, &old);
+	setitimer(ITIMER_REAL, &moment, NULL);
+	ret = flock(fd, LOCK_EX);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &old, NULL);
+	if (ret)
+		errno = EWOULDBLOCK;
+	return ret;
+}
+
 static int take_lease(struct chain *c, bool first, struct err *err)
 {
 	auto_free char *holder = NULL;
@@ -227,7 +263,7 @@ static int take_lease(struct chain *c, bool first, struct err *err)
 	 * The first of a leg must be alone; then the other steps of the leg
 	 * may share. A lock ends with its process, however that ends.
 	 */
-	if (first && flock(c->lease, LOCK_EX | LOCK_NB)) {
+	if (first && lock_alone(c->lease)) {
 		if (errno != EWOULDBLOCK) {
 			log_warn("%s: no locks on this file system (%s); see "
 				 "to it that no chain is run twice",

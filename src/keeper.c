@@ -25,6 +25,7 @@ struct self {
 	int sock;
 	pid_t root;   /* 0: not there yet, or gone */
 	pid_t worker; /* 0: none */
+	pid_t failed; /* process group of a worker that failed; 0: none */
 	bool leaving; /* the worker leaves the tree stopped */
 	struct worker_result *result; /* shared with the worker */
 	struct int_list was_stopped;  /* before the last dump */
@@ -199,8 +200,11 @@ static bool begin_worker(struct self *k)
 		tell(k, &r);
 		return false;
 	}
-	if (k->worker > 0)
+	if (k->worker > 0) {
+		setpgid(k->worker, k->worker);
 		return false;
+	}
+	setpgid(0, 0);
 	/* libcriu waits for its child itself and wants SIGCHLD blocked. */
 	default_signals();
 	sigemptyset(&mask);
@@ -228,15 +232,33 @@ static void begin_dump(struct self *k, const struct request *r)
 		worker_dump(&k->plan->engine, &k->capsule, &d, k->result);
 }
 
-static void end_worker(struct self *k)
+/*
+ * A worker that was killed leaves a criu behind that might go on and stop the
+ * tree: its whole process group has to be gone before the tree is let run.
+ */
+static void settle_failure(struct self *k)
 {
-	struct report r = {.result = *k->result};
+	struct report r = {.type = R_DUMP_FAILED, .result = *k->result};
 
-	k->worker = 0;
-	r.type = r.result.ok ? R_DUMPED : R_DUMP_FAILED;
-	if (k->leaving && !r.result.ok)
+	if (!k->failed || !kill(-k->failed, 0) || errno != ESRCH)
+		return;
+	k->failed = 0;
+	if (k->leaving)
 		thaw(k);
 	tell(k, &r);
+}
+
+static void end_worker(struct self *k)
+{
+	struct report r = {.type = R_DUMPED, .result = *k->result};
+
+	if (r.result.ok) {
+		tell(k, &r);
+	} else {
+		k->failed = k->worker;
+		kill(-k->failed, SIGKILL);
+	}
+	k->worker = 0;
 }
 
 /* The command's next PIDs follow those that it had. */
@@ -299,6 +321,7 @@ static void reap(struct self *k)
 			tell(k, &r);
 		}
 	}
+	settle_failure(k);
 }
 
 /* --- requests --- */
@@ -335,7 +358,7 @@ static void obey(struct self *k, const struct request *r)
 		break;
 	case K_ABORT:
 		if (k->worker > 0)
-			kill(k->worker, SIGKILL);
+			kill(-k->worker, SIGKILL);
 		break;
 	}
 }

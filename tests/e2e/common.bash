@@ -12,7 +12,7 @@
 # FIFO. The pauses in the workloads make them last; nobody relies on how long.
 
 bats_require_minimum_version 1.8.0
-export BATS_TEST_TIMEOUT=120
+export BATS_TEST_TIMEOUT=60
 
 # A leg lasts 0.75 s: what takes 2 s needs three of them at least.
 legs_of_time=(-t 1.5s -m 0.75s)
