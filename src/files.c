@@ -23,6 +23,7 @@ struct survey {
 	} overlay[64];
 	size_t n_overlays;
 	json_t *list;
+	struct err *err;
 	bool failed;
 };
 
@@ -88,6 +89,37 @@ static bool list_file(struct survey *s, const char *key, int stream,
 	return !s->failed;
 }
 
+static int open_again(const char *path, unsigned flags)
+{
+	const unsigned keep = O_ACCMODE | O_APPEND | O_DIRECTORY | O_NONBLOCK |
+		O_SYNC | O_PATH;
+
+	return open(path, (int)(flags & keep) | O_NOCTTY | O_CLOEXEC);
+}
+
+/*
+ * What the command got from its caller beside the standard streams has to be
+ * opened by name at a restore: better to find out now that it cannot be.
+ */
+static bool can_come_back(struct survey *s, const struct proc_fd *f, int stream,
+	const struct proc_fdinfo *info)
+{
+	auto_close int fd = -1;
+
+	if (stream >= 0)
+		return true;
+	fd = open_again(f->target, info->flags);
+	if (fd >= 0)
+		return true;
+	err_set(s->err, errno,
+		"process %d holds descriptor %d, %.200s, from before the "
+		"command was started, and it cannot be opened again (close "
+		"it: %d>&-)",
+		f->pid, f->fd, f->target, f->fd);
+	s->failed = true;
+	return false;
+}
+
 static bool list_key(struct survey *s, const struct proc_fd *f, int mount,
 	int stream, const struct proc_fdinfo *info)
 {
@@ -107,7 +139,8 @@ static bool list_key(struct survey *s, const struct proc_fd *f, int mount,
 static bool list_outside(struct survey *s, const struct proc_fd *f, int stream,
 	const struct proc_fdinfo *info)
 {
-	bool ok = list_key(s, f, info->mnt_id, stream, info);
+	bool ok = can_come_back(s, f, stream, info) &&
+		list_key(s, f, info->mnt_id, stream, info);
 
 	for (size_t i = 0; ok && i < s->n_overlays; i++) {
 		const struct overlay *o = &s->overlay[i];
@@ -164,9 +197,11 @@ static bool survey_fd(const struct proc_fd *f, void *arg)
 
 json_t *files_outside(pid_t root, struct err *err)
 {
-	struct survey s = {.list = json_array()};
+	struct survey s = {.list = json_array(), .err = err};
 	struct int_list tree = proc_tree(root);
 
+	if (err)
+		err->text[0] = '\0';
 	proc_mounts(learn_mount, &s);
 	for (int i = 0; i < 3; i++)
 		s.have_std[i] = !fstat(i, &s.std[i]);
@@ -179,7 +214,8 @@ json_t *files_outside(pid_t root, struct err *err)
 	if (!s.failed && s.list)
 		return s.list;
 	json_decref(s.list);
-	err_set(err, ENOMEM, "list the open files");
+	if (err && !err->text[0])
+		err_set(err, ENOMEM, "list the open files");
 	return NULL;
 }
 
@@ -192,14 +228,6 @@ bool files_is_external(const char *key)
 static int copy_fd(int fd)
 {
 	return fcntl(fd, F_DUPFD, 10);
-}
-
-static int open_again(const char *path, unsigned flags)
-{
-	const unsigned keep = O_ACCMODE | O_APPEND | O_DIRECTORY | O_NONBLOCK |
-		O_SYNC | O_PATH;
-
-	return open(path, (int)(flags & keep) | O_NOCTTY);
 }
 
 struct entry {
@@ -236,6 +264,9 @@ static int inherit_file(const struct entry *e,
 		fd = copy_fd(0);
 	} else {
 		fd = open_again(e->path, e->flags);
+		/* criu is to inherit it. */
+		if (fd >= 0)
+			fcntl(fd, F_SETFD, 0);
 	}
 	if (fd < 0)
 		return err_set(err, errno, "open %s", e->path);

@@ -34,6 +34,7 @@ setup() {
 teardown() {
 	local p bad=0
 
+	[ -n "${work:-}" ] || return
 	for p in "${started[@]}"; do
 		kill -9 "$p" 2>/dev/null && wait "$p"
 	done

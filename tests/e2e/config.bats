@@ -115,7 +115,7 @@ config() { run -0 --separate-stderr checkpointer "$@" config; }
 	told "$f:4" checkpoint keep
 	told "$f:6" chekpoint checkpoint
 	told "$f:10"
-	told CHECKPOINTER_CAPSULE_ISOLATION isolation "'maybe'"
+	told CHECKPOINTER_CAPSULE_ISOLATION "'maybe'"
 	told --set criu.ghost_limit "'big'"
 	told --set nonsense
 	# What is left: USR1 in two lists.

@@ -1,0 +1,516 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# crash.bats - promises 3 and 4: whatever is killed or damaged, at most the
+# work since the last checkpoint is lost, and nothing runs twice
+#
+# A $ in single quotes is for the shell of the command.
+# shellcheck disable=SC2016
+
+load common
+
+# A command that has one checkpoint, at gate two; `out' holds what came before.
+# What it writes after the checkpoint, it writes again after a restore: the
+# gates keep it from writing anything.
+begin() {
+	start "$@" -- bash gated.sh one two
+	await out 'at one'
+	touch one
+	await out 'at two'
+}
+
+# Let it run to its end; the output is that of an uninterrupted run.
+wanted_output() {
+	printf '%s\n' 'at one' 'past one' 'at two' 'past two' end >want
+	want_same want out
+}
+
+# killed NAME: the supervisor's end after its keeper, or itself, was killed
+generations() { (cd "$store/step-1" && ls) | grep -c '^[0-9]*\.json$' || true; }
+
+# --- killed while the command just runs ---
+
+@test "the supervisor is killed: nothing lives on, restore continues" {
+	begin
+	save_one 1
+	kill -KILL "$pid"
+	ends_with 137
+	nothing_left
+	touch two
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "the supervisor is killed: the same command line continues" {
+	begin
+	save_one 1
+	kill -KILL "$pid"
+	ends_with 137
+	nothing_left
+	touch two
+	start -- bash gated.sh one two
+	ends_with 0
+	wanted_output
+}
+
+@test "the supervisor is killed before any checkpoint: from the start" {
+	begin
+	kill -KILL "$pid"
+	ends_with 137
+	nothing_left
+	mv out lost
+	touch two
+	start -- bash gated.sh one two
+	ends_with 0
+	wanted_output
+}
+
+@test "the supervisor is killed in a later leg" {
+	begin
+	kill -USR1 "$pid"
+	await_state restored
+	kill -KILL "$pid"
+	ends_with 137
+	nothing_left
+	touch two
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "the keeper is killed: the end is told, restore continues" {
+	begin
+	save_one 1
+	kill -KILL "$(keeper_of "$pid")"
+	ends_with 70
+	want err 'checkpointer restore t'
+	nothing_left
+	touch two
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "a private directory left by a killed supervisor is cleared away" {
+	local left=/var/tmp/checkpointer-$(id -u)
+
+	begin -s capsule.scratch="$work"
+	save_one 1
+	[ "$(find "$work/checkpointer-$(id -u)" -mindepth 1 -maxdepth 1 | wc -l)" = 1 ]
+	kill -KILL "$pid"
+	ends_with 137
+	touch two
+	start_plain checkpointer -s capsule.scratch="$work" restore t
+	ends_with 0
+	[ -z "$(find "$work/checkpointer-$(id -u)" -mindepth 1)" ]
+	wanted_output
+}
+
+# --- killed during a dump, before criu has looked at the tree ---
+
+# The dump of the second generation has begun, criu waits.
+begin_second() {
+	slow_criu
+	begin -s "criu.binary=$work/slow-criu" -s checkpoint.retry=0.2s
+	kill -USR2 "$pid"
+	reached at
+	release go
+	await_event dumped 1
+	kill "-$1" "$pid"
+	reached at
+}
+
+@test "the supervisor is killed at the begin of a dump" {
+	begin_second USR2
+	kill -KILL "$pid"
+	ends_with 137
+	nothing_left
+	[ "$(generations)" = 1 ]
+	touch two
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "the keeper is killed at the begin of a dump" {
+	begin_second USR1
+	kill -KILL "$(keeper_of "$pid")"
+	ends_with 70
+	nothing_left
+	[ "$(generations)" = 1 ]
+	touch two
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "the worker is killed at the begin of a dump: the next try works" {
+	begin_second USR1
+	kill -KILL "$(pgrep -P "$(keeper_of "$pid")" -x checkpt-keeper)"
+	await_event 'dump failed'
+	await err 'the command runs on'
+	reached at
+	release go
+	await_state resubmitted
+	# criu of the restore.
+	reached at
+	release go
+	await_state restored
+	touch two
+	ends_with 0
+	wanted_output
+}
+
+@test "criu is killed at the begin of a dump: the next try works" {
+	begin_second USR1
+	pkill -KILL -f "$work/slow-criu"
+	await_event 'dump failed'
+	await err 'the command runs on'
+	reached at
+	release go
+	await_state resubmitted
+	reached at
+	release go
+	await_state restored
+	touch two
+	ends_with 0
+	wanted_output
+}
+
+# --- killed at the end of a dump: all is written, the tree is frozen ---
+
+begin_held() {
+	hold_dump
+	begin -s "criu.extra=action-script $work/hold" -s checkpoint.retry=0.2s
+	kill -USR2 "$pid"
+	reached at
+	release go
+	await_event dumped 1
+	kill "-$1" "$pid"
+	reached at
+}
+
+@test "the supervisor is killed at the end of a dump" {
+	begin_held USR2
+	kill -KILL "$pid"
+	ends_with 137
+	nothing_left
+	[ "$(generations)" = 1 ]
+	touch two
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "the keeper is killed at the end of a dump" {
+	begin_held USR1
+	kill -KILL "$(keeper_of "$pid")"
+	ends_with 70
+	nothing_left
+	[ "$(generations)" = 1 ]
+	touch two
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "the worker is killed at the end of a dump: the next try works" {
+	begin_held USR1
+	kill -KILL "$(pgrep -P "$(keeper_of "$pid")" -x checkpt-keeper | head -n 1)"
+	await_event 'dump failed'
+	# Whether the killed worker's criu still waits here is not told.
+	pkill -KILL -f "$work/hold" || true
+	reached at
+	release go
+	await_state restored
+	touch two
+	ends_with 0
+	wanted_output
+}
+
+@test "criu is killed at the end of a dump: the next try works" {
+	begin_held USR1
+	pkill -KILL -x criu
+	await_event 'dump failed'
+	pkill -KILL -f "$work/hold" || true
+	reached at
+	release go
+	await_state restored
+	touch two
+	ends_with 0
+	wanted_output
+}
+
+@test "the root is killed while it is frozen" {
+	begin_held USR1
+	kill -KILL "$(root_of "$pid")"
+	release go || true
+	finish
+	# Either the generation was complete, or the end was seen first.
+	[ "$status" = 137 ] || [ "$status" = 0 ] || [ "$status" = 75 ] ||
+		fail "exit status $status"
+	nothing_left
+}
+
+@test "a dump that takes too long is given up" {
+	slow_criu
+	begin -s "criu.binary=$work/slow-criu" -s checkpoint.dump_timeout=0.2s
+	kill -USR2 "$pid"
+	reached at
+	await_event 'dump failed'
+	await err dump_timeout
+	touch two
+	ends_with 0
+	wanted_output
+}
+
+# --- killed somewhere in a long dump ---
+
+@test "killed while much memory is written: the old or the new one is whole" {
+	local who i=0
+
+	PAUSE=0 python3 big.py 300 one.py >/dev/null &
+	touch go.ref
+	wanted=$(python3 -c '
+import hashlib, random
+print(hashlib.sha256(random.Random(1).randbytes(300 << 20)).hexdigest())')
+	kill "$!" && wait "$!" || true
+	start -- python3 big.py 300 two
+	await out ready
+	save_one 1
+	for who in supervisor keeper criu worker; do
+		i=$((i + 1))
+		mkdir -p seen
+		kill -USR2 "$pid"
+		# Wait for some of the pages to be there.
+		timeout 30 bash -c 'until set -- "$0"/step-1/[0-9]*[0-9]/pages-*.img
+				[ -e "${!#}" ] && [ ! -e "${1%/*}.json.gone" ] &&
+				[ "$(stat -c %s "${!#}")" -gt 4000000 ] &&
+				d=${!#} && d=${d%/*} && [ ! -e "$d.json" ]; do :; done' "$store"
+		case $who in
+		supervisor)
+			kill -KILL "$pid"
+			ends_with 137
+			;;
+		keeper)
+			kill -KILL "$(keeper_of "$pid")"
+			ends_with 70
+			;;
+		criu)
+			pkill -KILL -x criu
+			await_event 'dump failed' "$i"
+			;;
+		worker)
+			kill -KILL "$(pgrep -P "$(keeper_of "$pid")" -x checkpt-keeper)"
+			await_event 'dump failed' "$i"
+			;;
+		esac
+		case $who in
+		supervisor | keeper)
+			nothing_left
+			start -- python3 big.py 300 two
+			await_state restored "$i"
+			;;
+		esac
+	done
+	touch two
+	ends_with 0
+	[ "$(tail -n 1 out)" = "$wanted" ]
+	[ "$(grep -cx ready out)" = 1 ]
+}
+
+# --- damage ---
+
+# Two generations of the same point, and the supervisor killed.
+two_generations() {
+	begin
+	save_one 1
+	save_one 2
+	kill -KILL "$pid"
+	ends_with 137
+	nothing_left
+	: >err
+	touch two
+}
+
+image() { find "$store/step-1/$1" -name "$2" | head -n 1; }
+
+# falls_back [PATTERN]: generation 2 is warned about and 1 is taken
+falls_back() {
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+	want err 'warning: checkpoint 2'
+	want err 'restored from checkpoint 1'
+}
+
+@test "a truncated image: the older checkpoint is taken, with a warning" {
+	two_generations
+	truncate -s -1 "$(image 0002 'pages-*.img')"
+	falls_back
+}
+
+@test "a missing image: the older checkpoint is taken, with a warning" {
+	two_generations
+	rm "$(image 0002 'core-*.img')"
+	falls_back
+}
+
+@test "no images: the older checkpoint is taken, with a warning" {
+	two_generations
+	rm -r "$store/step-1/0002"
+	falls_back
+}
+
+@test "an image whose content is damaged: the older checkpoint is taken" {
+	two_generations
+	# The size stays the same.
+	dd if=/dev/urandom of="$(image 0002 'pstree.img')" bs=1 count=16 \
+		conv=notrunc status=none
+	falls_back
+}
+
+@test "pages whose content is damaged: the older checkpoint is taken" {
+	local f
+
+	two_generations
+	f=$(image 0002 'pages-*.img')
+	python3 - "$f" <<-'X'
+		import sys
+		with open(sys.argv[1], "r+b") as f:
+		    data = f.read()
+		    f.seek(0)
+		    f.write(bytes(b ^ 0x5a for b in data))
+	X
+	falls_back
+}
+
+@test "a damaged manifest: the older checkpoint is taken, with a warning" {
+	two_generations
+	truncate -s -20 "$store/step-1/0002.json"
+	falls_back
+}
+
+@test "a manifest of another version, or of nothing" {
+	two_generations
+	: >"$store/step-1/0002.json"
+	falls_back
+}
+
+@test "a manifest that is not believed" {
+	two_generations
+	cp "$store/step-1/0001.json" "$store/step-1/0002.json"
+	falls_back
+}
+
+@test "what is no checkpoint is never taken for one" {
+	two_generations
+	mkdir "$store/step-1/0003"
+	cp "$store"/step-1/0002/* "$store/step-1/0003"
+	cp "$store/step-1/0002.json" "$store/step-1/0003.json.new"
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+	want err 'restored from checkpoint 2'
+}
+
+@test "all damaged: status 69, and everything is kept" {
+	two_generations
+	truncate -s -1 "$(image 0001 'pages-*.img')"
+	truncate -s -1 "$(image 0002 'pages-*.img')"
+	(cd "$store" && find step-1 -type f | sort) >before
+	start_plain checkpointer restore t
+	ends_with 69
+	want err 'checkpoint 2'
+	want err 'checkpoint 1'
+	(cd "$store" && find step-1 -type f | sort) >after
+	want_same before after
+	# And the next one, too.
+	start -- bash gated.sh one two
+	ends_with 69
+	(cd "$store" && find step-1 -type f | sort) >after
+	want_same before after
+	nothing_left
+}
+
+@test "all damaged and all kept, also when criu finds the damage" {
+	two_generations
+	for g in 0001 0002; do
+		dd if=/dev/urandom of="$(image $g 'pstree.img')" bs=1 count=16 \
+			conv=notrunc status=none
+	done
+	start_plain checkpointer restore t
+	ends_with 69
+	[ -s "$store/step-1/0001.json" ]
+	[ -s "$store/step-1/0002.json" ]
+	nothing_left
+}
+
+# --- the journal and the lease ---
+
+@test "a journal whose last line is torn" {
+	two_generations
+	truncate -s -10 "$journal"
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+	want_lines 1 "$journal" '"state":"finished"'
+	tail -n 1 "$journal" | grep -q '"state":"finished"'
+	run -0 --separate-stderr checkpointer report t
+	[[ $output == *"finished (0)"* ]]
+	# shellcheck disable=SC2154
+	[[ $stderr == *damaged* ]]
+}
+
+@test "a journal with a line of garbage in its middle" {
+	two_generations
+	sed -i '4s/.*/\x01\xff{{{/' "$journal"
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+}
+
+@test "a chain never runs twice: the holder is named" {
+	begin
+	save_one 1
+	for how in 'checkpointer -c t -- bash gated.sh one two' \
+		'checkpointer restore t'; do
+		# shellcheck disable=SC2086
+		run -75 --separate-stderr plainly $how
+		[[ $stderr == *"chain t is running already"*"leg 1"*"process $pid"* ]]
+		[ "${#stderr_lines[@]}" = 1 ]
+	done
+	# The one that runs does not mind.
+	touch two
+	ends_with 0
+	wanted_output
+}
+
+@test "many at once: one of them runs" {
+	local i pids=() won=0
+
+	for i in 1 2 3 4 5 6 7 8; do
+		start -- bash -c 'echo ran >>side; bash gated.sh one'
+		pids+=("$pid")
+	done
+	await side ran
+	await err 'is running already' 7
+	touch one
+	for pid in "${pids[@]}"; do
+		finish
+		[ "$status" = 75 ] || { [ "$status" = 0 ] && won=$((won + 1)); }
+	done
+	[ "$won" = 1 ]
+	want_lines 1 side ran
+}
+
+@test "the lease ends with its holder, however that ends" {
+	begin
+	save_one 1
+	kill -KILL "$pid"
+	ends_with 137
+	touch two
+	run -0 plainly checkpointer -q restore t
+	[ "$output" = $'past two\nend' ]
+}
