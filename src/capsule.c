@@ -423,6 +423,31 @@ static int make_cache(void)
 #endif
 }
 
+/* Without a capsule: a directory where programs keep shared memory. */
+static void make_shared_cache(struct capsule *c)
+{
+	char *path = xstrdup("/dev/shm/checkpointer-XXXXXX");
+
+	if (!mkdtemp(path)) {
+		free(path);
+		return;
+	}
+	c->cache_path = path;
+	c->cache = open_dir(path);
+}
+
+void capsule_leave(struct capsule *c)
+{
+	static const char *const names[] = {"criu.kdat", "dump.log",
+		"restore.log", "criu.stderr", "stats-dump", "stats-restore"};
+
+	if (!c->cache_path)
+		return;
+	for (size_t i = 0; i < LEN(names); i++)
+		unlinkat(c->cache, names[i], 0);
+	rmdir(c->cache_path);
+}
+
 static int enter_namespaces(struct capsule *c, const struct config *cfg,
 	const struct capsule_plan *plan, struct err *err)
 {
@@ -446,6 +471,8 @@ int capsule_enter(struct capsule *c, const struct config *cfg,
 	if (c->isolation == ISOLATION_USER &&
 		enter_namespaces(c, cfg, plan, err))
 		return err_wrap(err, "capsule");
+	if (c->isolation == ISOLATION_NONE)
+		make_shared_cache(c);
 	if (chdir(cwd))
 		return err_set(err, errno, "change directory to %s", cwd);
 	return 0;

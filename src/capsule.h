@@ -31,7 +31,8 @@ struct capsule {
 	bool has_user_ns;
 	struct capsule_dir dir[CAPSULE_MAX_DIRS];
 	size_t n_dirs;
-	int cache; /* a directory on a tmpfs for criu's kernel cache, or -1 */
+	int cache; /* on a tmpfs, for criu's kernel cache and logs, or -1 */
+	char *cache_path; /* to be removed at the end, or NULL */
 	char note[256]; /* a limit the user should know of, or empty */
 };
 
@@ -54,6 +55,9 @@ struct capsule_plan {
  */
 int capsule_enter(struct capsule *c, const struct config *cfg,
 	const struct capsule_plan *plan, const char *cwd, struct err *err);
+
+/* Remove what capsule_enter() made that does not vanish by itself. */
+void capsule_leave(struct capsule *c);
 
 /*
  * Write the private directories into an image directory, as tar archives;

@@ -166,6 +166,21 @@ void chain_close(struct chain *c)
 	c->id = c->path = NULL;
 }
 
+int chain_in_place(const struct chain *c, struct err *err)
+{
+	struct stat path, dir;
+
+	if (lstat(c->path, &path))
+		return err_set(err, errno, "checkpoint directory %s", c->path);
+	if (fstat(c->dir, &dir) || dir.st_dev != path.st_dev ||
+		dir.st_ino != path.st_ino)
+		return err_set(err, 0,
+			"checkpoint directory %s is not the one it was: put "
+			"it back",
+			c->path);
+	return 0;
+}
+
 /* --- the journal --- */
 
 int chain_write(const struct chain *c, json_t *line, bool sync, struct err *err)

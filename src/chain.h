@@ -79,6 +79,12 @@ int chain_write(const struct chain *c, json_t *line, bool sync,
  */
 json_t *chain_read(const struct chain *c, unsigned *damaged, struct err *err);
 
+/*
+ * Will the next leg find this chain? Not if its directory was moved or
+ * removed meanwhile: -1 with *err.
+ */
+int chain_in_place(const struct chain *c, struct err *err);
+
 void chain_close(struct chain *c);
 
 #endif

@@ -62,7 +62,7 @@ struct config {
 	enum log_level level;
 	char *log_file; /* key file; NULL: none */
 
-	/* Where each value came from; private to config.c. */
+	/* Where each value came from; see config_origin.h. */
 	struct config_origin *origin;
 };
 

@@ -56,7 +56,7 @@ static const struct hint hints[] = {
 	{"Connected TCP socket",
 		"a network connection is open: close it, or keep both ends "
 		"inside the command"},
-	{"SO_PASSCRED",
+	{"Can't get 1:16 opt", /* SOL_SOCKET, SO_PASSCRED */
 		"this criu cannot dump TCP sockets on this kernel: install "
 		"CRIU 4.2 or newer"},
 	{"External socket is used",
@@ -150,12 +150,21 @@ void engine_explain(const char *log, const char *what, struct err *err)
 /* What criu says before it has opened its log. */
 static const char early_log[] = "criu.stderr";
 
-static void explain_file(
-	int images, const char *name, const char *what, struct err *err)
+/*
+ * Logs lie in memory, where they can be: on a full disk they must still say
+ * so, and a restore must not change the generation.
+ */
+static int log_dir(const struct engine *e, int images)
 {
-	auto_free char *late = read_file_at(images, name, LOG_MAX, NULL, NULL);
+	return e->cache >= 0 ? e->cache : images;
+}
+
+static void explain_file(
+	int dir, const char *name, const char *what, struct err *err)
+{
+	auto_free char *late = read_file_at(dir, name, LOG_MAX, NULL, NULL);
 	auto_free char *early =
-		read_file_at(images, early_log, LOG_MAX, NULL, NULL);
+		read_file_at(dir, early_log, LOG_MAX, NULL, NULL);
 	auto_free char *log = xasprintf(
 		"%s%s", early ? early : "", late ? late : "");
 	size_t n;
@@ -172,9 +181,9 @@ static void explain_file(
  * criu and libcriu print to the standard streams, which are the command's:
  * from here on they lead to a file beside the log.
  */
-static int redirect_streams(int images, struct err *err)
+static int redirect_streams(int dir, struct err *err)
 {
-	int fd = openat(images, early_log,
+	int fd = openat(dir, early_log,
 		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
@@ -247,6 +256,8 @@ static int prepare(const struct engine *e, int images, const char *log,
 		return err_set(err, ENOMEM, "criu options");
 	fcntl(images, F_SETFD, 0);
 	criu_set_images_dir_fd(images);
+	/* The cache may be a mere O_PATH descriptor, which criu opens anew. */
+	criu_set_work_dir_fd(log_dir(e, images));
 	criu_set_log_level(e->verbose ? 4 : 2);
 	criu_set_file_locks(true);
 	criu_set_manage_cgroups(true);
@@ -294,14 +305,14 @@ int engine_dump(const struct engine *e, int images, pid_t root, bool stop,
 		return -1;
 	hook.frozen = frozen;
 	hook.arg = arg;
-	if (redirect_streams(images, err))
+	if (redirect_streams(log_dir(e, images), err))
 		return -1;
 	criu_set_notify_cb(on_notify);
 	criu_set_pid(root);
 	criu_set_leave_running(!stop);
 	ret = criu_dump();
 	if (ret < 0)
-		explain_file(images, "dump.log", "the dump failed", err);
+		explain_file(log_dir(e, images), "dump.log", "the dump failed", err);
 	return ret < 0 ? -1 : 0;
 }
 
@@ -338,10 +349,10 @@ pid_t engine_restore(const struct engine *e, int images, const json_t *outside,
 
 	if (!prepare(e, images, "restore.log", false, err) &&
 		!files_inherit(outside, add_inherit, &lent, err) &&
-		!redirect_streams(images, err)) {
+		!redirect_streams(log_dir(e, images), err)) {
 		pid = criu_restore_child();
 		if (pid <= 0)
-			explain_file(images, "restore.log",
+			explain_file(log_dir(e, images), "restore.log",
 				"the restore failed", err);
 	}
 	take_back(&lent);

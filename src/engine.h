@@ -20,7 +20,7 @@ struct engine {
 	bool unprivileged; /* not run by root */
 	uint64_t ghost_limit; /* bytes */
 	const char *extra; /* lines for criu's configuration, ';' between */
-	int cache;         /* a directory on a tmpfs for criu's cache, or -1 */
+	int cache;         /* a directory on a tmpfs for criu's cache and logs, or -1 */
 	bool verbose;      /* a full log instead of errors and warnings */
 };
 

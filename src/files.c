@@ -197,11 +197,10 @@ static bool survey_fd(const struct proc_fd *f, void *arg)
 
 json_t *files_outside(pid_t root, struct err *err)
 {
-	struct survey s = {.list = json_array(), .err = err};
+	struct err why = {0};
+	struct survey s = {.list = json_array(), .err = &why};
 	struct int_list tree = proc_tree(root);
 
-	if (err)
-		err->text[0] = '\0';
 	proc_mounts(learn_mount, &s);
 	for (int i = 0; i < 3; i++)
 		s.have_std[i] = !fstat(i, &s.std[i]);
@@ -214,8 +213,10 @@ json_t *files_outside(pid_t root, struct err *err)
 	if (!s.failed && s.list)
 		return s.list;
 	json_decref(s.list);
-	if (err && !err->text[0])
-		err_set(err, ENOMEM, "list the open files");
+	if (!why.text[0])
+		err_set(&why, ENOMEM, "list the open files");
+	if (err)
+		*err = why;
 	return NULL;
 }
 

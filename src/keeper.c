@@ -447,6 +447,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 	tell(&k, &r);
 	loop(&k, signals);
 	kill_tree(&k);
+	capsule_leave(&k.capsule);
 	_exit(0);
 }
 

@@ -30,8 +30,11 @@ static void say(struct look *l, const char *what, const char *advice)
 
 /* --- descriptors --- */
 
-/* Is this socket inode an established connection in a /proc/PID/net file? */
-static bool in_table(pid_t pid, const char *table, unsigned long inode)
+/* TCP states as /proc/PID/net/tcp has them, see tcp_states.h in Linux. */
+enum { TCP_ESTABLISHED_STATE = 1, TCP_LISTEN_STATE = 10 };
+
+/* The state of this socket inode in a /proc/PID/net file, 0: not there. */
+static unsigned in_table(pid_t pid, const char *table, unsigned long inode)
 {
 	char path[48];
 	auto_file FILE *f = NULL;
@@ -47,23 +50,45 @@ static bool in_table(pid_t pid, const char *table, unsigned long inode)
 		if (sscanf(line,
 			    " %*s %*s %*s %x %*s %*s %*s %*s %*s %lu",
 			    &state, &i) == 2 &&
-			state == 1 && i == inode)
-			return true;
-	return false;
+			i == inode)
+			return state;
+	return 0;
+}
+
+/*
+ * Since Linux 6.16 a TCP socket has no SO_PASSCRED, which CRIU before 4.2
+ * reads of every socket.
+ */
+static bool is_new_kernel(void)
+{
+	unsigned major_no, minor_no;
+	struct utsname u;
+
+	return !uname(&u) &&
+		sscanf(u.release, "%u.%u", &major_no, &minor_no) == 2 &&
+		major_no * 100 + minor_no >= 616;
 }
 
 static void look_at_socket(struct look *l, const struct proc_fd *f)
 {
 	unsigned long inode = 0;
+	unsigned state;
 	char what[64];
 
 	if (sscanf(f->target, "socket:[%lu]", &inode) != 1)
 		return;
-	if (!in_table(f->pid, "tcp", inode) && !in_table(f->pid, "tcp6", inode))
-		return;
-	snprintf(what, sizeof(what), "descriptor %d, a TCP connection,", f->fd);
-	say(l, what,
-		"it must be closed when a checkpoint is due");
+	state = in_table(f->pid, "tcp", inode);
+	if (!state)
+		state = in_table(f->pid, "tcp6", inode);
+	if (state == TCP_ESTABLISHED_STATE) {
+		snprintf(what, sizeof(what), "descriptor %d, a TCP connection,",
+			f->fd);
+		say(l, what, "it must be closed when a checkpoint is due");
+	} else if (state == TCP_LISTEN_STATE && is_new_kernel()) {
+		snprintf(what, sizeof(what),
+			"descriptor %d, a listening TCP socket,", f->fd);
+		say(l, what, "unless criu is 4.2 or newer");
+	}
 }
 
 struct device {

@@ -26,6 +26,7 @@ struct sup {
 
 	unsigned gen;      /* being dumped or restored, or the last one */
 	unsigned tries;    /* restores tried */
+	bool leaving;      /* the last dump was to leave */
 	bool leave_soon;   /* remembered until it can be done */
 	bool stay_down;    /* leave without a successor */
 	bool asked_to_end; /* a second request is not discussed */

@@ -58,9 +58,11 @@ static void on_interval(EV_P_ ev_timer *w, int revents)
 
 static void on_retry(EV_P_ ev_timer *w, int revents)
 {
+	struct sup *u = w->data;
+
 	(void)loop;
 	(void)revents;
-	sup_post(w->data, E_LEAVE);
+	sup_post(u, u->leaving ? E_LEAVE : E_SAVE);
 }
 
 static void on_look(EV_P_ ev_timer *w, int revents)

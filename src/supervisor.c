@@ -97,6 +97,7 @@ static void begin_dump(struct sup *u, bool leave)
 
 	ev_timer_stop(u->loop, &u->retry);
 	ev_timer_stop(u->loop, &u->interval);
+	u->leaving = leave;
 	r.gen = u->gen = store_next(u->s->step->dir);
 	keeper_ask(&u->keeper, &r);
 	sup_timer(u, &u->too_long, u->s->cfg->dump_timeout);
@@ -120,6 +121,12 @@ static void try_again(struct sup *u)
 	char pause[32];
 
 	ev_timer_stop(u->loop, &u->too_long);
+	if (u->leave_soon) {
+		log_warn("%s", u->reason);
+		u->leave_soon = false;
+		sup_post(u, E_LEAVE);
+		return;
+	}
 	if (u->stay_down) {
 		/* Somebody wants an end; it comes without a checkpoint. */
 		log_error("%s", u->reason);
@@ -135,6 +142,8 @@ static int submit_work(void *arg, struct err *err)
 {
 	struct sup *u = arg;
 
+	if (chain_in_place(u->s->chain, err))
+		return -1;
 	if (u->s->sched->reruns_script() &&
 		output_keep(u->s->step->dir, err))
 		return -1;
@@ -388,7 +397,7 @@ static int end(struct sup *u)
 
 int supervise(const struct supervision *s)
 {
-	struct sup u = {.s = s, .keeper = {.sock = -1}};
+	struct sup u = {.s = s, .keeper = {.sock = -1}, .result = -1};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	u.since = now_mono();

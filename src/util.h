@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* util.h - ownership, and small helpers that belong to no module */
+/* util.h - ownership, whole files, clocks */
 #ifndef UTIL_H
 #define UTIL_H
 
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "text.h"
 
 #define LEN(a) (sizeof(a) / sizeof(*(a)))
 
@@ -79,35 +80,11 @@ char *read_file_at(
 int write_file_at(int dirfd, const char *name, const void *data, size_t n,
 	struct err *err);
 
-/*
- * "90", "90s", "10m", "2h30m", "1d", "1-12:00:00", "30:00" (minutes:seconds),
- * "1:30:00" to seconds. Slurm's forms are those of sbatch(1), --time, except
- * that a bare number is seconds here. Returns 0, or -1 with *err.
- */
-int parse_duration(const char *text, double *seconds, struct err *err);
-
-/* "4096", "64K", "1.5G", "2T" (powers of 1024) to bytes. */
-int parse_size(const char *text, uint64_t *bytes, struct err *err);
-
-/* "USR1", "SIGUSR1", "10" to a signal number, or -1. */
-int parse_signal(const char *text);
-
-/* "USR1"; "SIG42"-style numbers for those without a name. Static storage. */
-const char *signal_name(int sig);
-
-/* For people: "9 s", "2 min 5 s", "1 h 3 min"; "812 KB", "1.4 GB". */
-const char *show_duration(double seconds, char buf[32]);
-const char *show_size(uint64_t bytes, char buf[32]);
-
 /* CLOCK_REALTIME and CLOCK_MONOTONIC in seconds. */
 double now_wall(void);
 double now_mono(void);
 
 /* 64-bit FNV-1a, for names only, never for integrity. Start with seed 0. */
 uint64_t hash_text(const char *text, uint64_t seed);
-
-/* The nearest of n words to a misspelt one, or NULL if none is near. */
-const char *did_you_mean(
-	const char *word, const char *const *words, size_t n);
 
 #endif

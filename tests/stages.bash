@@ -12,7 +12,8 @@ notes=() # what failed and what was skipped, for the end
 follow() {
 	local log=$1 pid shown rc=0
 	shift
-	"$@" >"$log" 2>&1 </dev/null &
+	: >"$log" # tail may come first
+	"$@" >>"$log" 2>&1 </dev/null &
 	pid=$!
 	tail -n +1 -s 0.2 -f --pid="$pid" "$log" | sed -u "s/^/$indent/" &
 	shown=$!

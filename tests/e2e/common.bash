@@ -18,7 +18,6 @@ export BATS_TEST_TIMEOUT=60
 legs_of_time=(-t 1.5s -m 0.75s)
 
 setup() {
-	build=${CHECKPOINTER_BUILD:-}
 	# shellcheck disable=SC2086
 	unset ${!CHECKPOINTER_*} XDG_RUNTIME_DIR
 	work=$(mktemp -d "$(getent passwd "$(id -u)" | cut -d: -f6)/e2e.XXXXXX")
@@ -115,9 +114,9 @@ start_plain() {
 	started+=("$pid")
 }
 
-# finish [PID]: wait for what start started; $status
+# finish: wait for the end of what was started last; $status
 finish() {
-	local p=${1:-$pid} i
+	local p=$pid i
 
 	gone "$p" 60 || fail "process $p did not end"
 	status=0
@@ -215,8 +214,11 @@ want_legs() {
 
 # want_messages N: stderr holds N messages, one line each, and nothing else
 want_messages() {
-	[ "$(wc -l <err)" = "$1" ] && [ "$(lines_with err 'checkpointer: ')" = "$1" ] ||
-		{ echo "not just $1 messages:"; cat err; return 1; }
+	if [ "$(wc -l <err) $(lines_with err 'checkpointer: ')" != "$1 $1" ]; then
+		echo "not just $1 messages:"
+		cat err
+		return 1
+	fi
 }
 
 # --- processes ---
@@ -272,4 +274,4 @@ real_criu() { PATH=$PATH:/usr/sbin:/sbin command -v criu; }
 
 # reached FIFO: wait until somebody writes to it; release FIFO: let them go
 reached() { timeout 30 head -n 1 "$1" >/dev/null || fail "nobody came to $1"; }
-release() { timeout 30 bash -c 'echo >"$1"' - "$1" || fail "nobody waits at $1"; }
+release() { echo | timeout 30 tee "$1" >/dev/null || fail "nobody waits at $1"; }

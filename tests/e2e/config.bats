@@ -3,6 +3,10 @@
 #
 # config.bats - the layers of the configuration, and how mistakes are told
 
+# A $ in single quotes is for the shell of the command; common.bash and bats
+# set variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
+
 load common
 
 ini() { cat >"$XDG_CONFIG_HOME/checkpointer.ini"; }
@@ -18,7 +22,6 @@ config() { run -0 --separate-stderr checkpointer "$@" config; }
 	[ "$(value keep)" = "keep = 2" ]
 	[ "$(value save)" = "save = USR2" ]
 	[ "$(value dir)" = "dir = $HOME/.checkpointer" ]
-	# shellcheck disable=SC2154
 	[ "$stderr" = "" ]
 }
 
@@ -59,10 +62,10 @@ config() { run -0 --separate-stderr checkpointer "$@" config; }
 		-s checkpoint.dir="$work/other" -s log.level=debug \
 		-s criu.extra='a;b'
 	ini <<<"$output"
-	strip() { sed 's/  *; [^;]*$//' <<<"$output"; }
-	strip >first
+	strip() { sed 's/  *; [^;]*$//'; }
+	strip >first <<<"$output"
 	config
-	strip >second
+	strip >second <<<"$output"
 	want_same first second
 }
 
@@ -154,8 +157,9 @@ config() { run -0 --separate-stderr checkpointer "$@" config; }
 	ln -s real link
 	run -0 --separate-stderr plainly checkpointer -q -c t -d "$work/link/a/b" -- true
 	[ -e real/a/b/t/journal ]
+	# The program's own ~, not the shell's.
 	run -0 --separate-stderr plainly checkpointer -q -c t \
-		-d '~/deep/down' -- true
+		-d "$(printf '\176')/deep/down" -- true
 	[ -e "$HOME/deep/down/t/journal" ]
 }
 

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # signals.bats - what each signal does, and that the others are passed on
-#
-# A $ in single quotes is for the shell of the command.
-# shellcheck disable=SC2016
+
+# A $ in single quotes is for the shell of the command; common.bash and bats
+# set variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load common
 

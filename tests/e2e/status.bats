@@ -3,9 +3,10 @@
 #
 # status.bats - how it ends is how the command ended, and what is wrong on the
 # command line is said in one sentence
-#
-# A $ in single quotes is for the shell of the command.
-# shellcheck disable=SC2016
+
+# A $ in single quotes is for the shell of the command; common.bash and bats
+# set variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load common
 
@@ -77,15 +78,14 @@ load common
 }
 
 @test "not found: 127; not executable: 126; one message" {
-	run -127 --separate-stderr checkpointer -- ./no-such-program
-	# shellcheck disable=SC2154
+	run -127 --separate-stderr plainly checkpointer -- ./no-such-program
 	[[ $stderr == "checkpointer: error: "*no-such-program*"No such file"* ]]
 	[ "${#stderr_lines[@]}" = 1 ]
 	echo 'echo hello' >plain
-	run -126 --separate-stderr checkpointer -- ./plain
+	run -126 --separate-stderr plainly checkpointer -- ./plain
 	[[ $stderr == "checkpointer: error: "*./plain*"Permission denied"* ]]
 	[ "${#stderr_lines[@]}" = 1 ]
-	run -126 --separate-stderr checkpointer -- "$work"
+	run -126 --separate-stderr plainly checkpointer -- "$work"
 	[ "${#stderr_lines[@]}" = 1 ]
 	nothing_left
 }
@@ -104,7 +104,6 @@ refused() {
 	shift
 	run "-$want" --separate-stderr checkpointer "$@"
 	[ -z "$output" ] || fail "stdout: $output"
-	# shellcheck disable=SC2154
 	[ "${#stderr_lines[@]}" = 1 ] || fail "not one line: $stderr"
 	for t in "${texts[@]}"; do
 		[[ $stderr == *"$t"* ]] || fail "no '$t' in: $stderr"

@@ -3,9 +3,10 @@
 #
 # steps.bats - a batch script with several steps, over several legs: what has
 # ended is not run again, what was dumped continues, what is to come begins
-#
-# A $ in single quotes is for the script.
-# shellcheck disable=SC2016
+
+# A $ in single quotes is for the shell of the command; common.bash and bats
+# set variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load common
 
@@ -323,7 +324,6 @@ once() {
 
 @test "a script that cannot be run is told" {
 	run -66 --separate-stderr checkpointer batch -t 5s ./nothing
-	# shellcheck disable=SC2154
 	[ "${#stderr_lines[@]}" = 1 ]
 	echo true >plain
 	run -66 --separate-stderr checkpointer batch -t 5s plain

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "engine.h"
+#include "tree.h"
 #include "util.h"
 
 /* What every log of an unprivileged criu begins with. */
@@ -126,8 +127,7 @@ static void test_unknown_error(void **state)
 	explain(HEAD "(00.010000) Error (criu/x.c:1): something new\n"
 		     "(00.020000) Error (criu/y.c:2): its consequence\n",
 		&err);
-	assert_string_equal(
-		err.text, "the dump failed: criu: something new");
+	assert_string_equal(err.text, "the dump failed: criu: something new");
 }
 
 static void test_no_error(void **state)
@@ -141,8 +141,8 @@ static void test_no_error(void **state)
 	(void)state;
 	for (size_t i = 0; i < LEN(logs); i++) {
 		explain(logs[i], &err);
-		assert_string_equal(err.text,
-			"the dump failed (criu gave no reason)");
+		assert_string_equal(
+			err.text, "the dump failed (criu gave no reason)");
 	}
 }
 
@@ -154,8 +154,7 @@ static void test_harmless_lines_give_no_advice(void **state)
 	(void)state;
 	explain("(00.010000) Error (criu/x.c:1): something new\n" HEAD, &err);
 	has_not(&err, "privilege");
-	assert_string_equal(
-		err.text, "the dump failed: criu: something new");
+	assert_string_equal(err.text, "the dump failed: criu: something new");
 }
 
 static void test_the_first_error_counts(void **state)
@@ -228,7 +227,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	auto_free char *command = xasprintf("rm -rf '%s'", f->dir);
 	int rc;
 
 	if (f->path)
@@ -236,7 +234,7 @@ static int tear_down(void **state)
 	else
 		rc = unsetenv("PATH");
 	if (!rc)
-		rc = system(command);
+		rc = remove_tree(f->dir);
 	free(f->path);
 	free(f);
 	return rc;
@@ -287,8 +285,7 @@ static void test_find_by_name(void **state)
 	assert_non_null(strstr(err.text, "criu-no"));
 	assert_non_null(strstr(err.text, "[criu] binary"));
 	assert_int_equal(unsetenv("PATH"), 0);
-	assert_int_equal(
-		engine_find("criu-yes", path, sizeof(path), NULL), -1);
+	assert_int_equal(engine_find("criu-yes", path, sizeof(path), NULL), -1);
 	assert_int_equal(engine_find("sh", path, sizeof(path), NULL), 0);
 }
 
@@ -303,8 +300,7 @@ static void test_find_gives_absolute_paths(void **state)
 	assert_non_null(yes);
 	assert_int_equal(chdir(f->dir), 0);
 	assert_int_equal(setenv("PATH", ".:", 1), 0);
-	assert_int_equal(
-		engine_find("criu-yes", path, sizeof(path), NULL), -1);
+	assert_int_equal(engine_find("criu-yes", path, sizeof(path), NULL), -1);
 	assert_int_equal(fchdir(here), 0);
 	close(here);
 }

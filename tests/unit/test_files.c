@@ -8,13 +8,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "files.h"
+#include "tree.h"
 #include "util.h"
 
 /*
@@ -39,8 +39,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	auto_free char *command = xasprintf("rm -rf '%s'", f->dir);
-	int rc = system(command);
+	int rc = remove_tree(f->dir);
 
 	free(f);
 	return rc;
@@ -80,7 +79,7 @@ static json_t *run_leg(const struct leg *l)
 		leg_main(l, result);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	j = json_load_file(result, 0, NULL);
+	j = json_load_file(result, JSON_DECODE_ANY, NULL);
 	assert_non_null(j);
 	assert_int_equal(unlink(result), 0);
 	return j;
@@ -340,7 +339,6 @@ static json_t *survey_streams(const struct fixture *f)
 static void test_survey(void **state)
 {
 	const struct fixture *f = *state;
-	auto_free char *id = NULL;
 	json_t *list = survey_streams(f);
 	const json_t *j;
 	unsigned mount;
@@ -352,18 +350,16 @@ static void test_survey(void **state)
 	assert_int_equal(
 		json_integer_value(json_object_get(j, "flags")) & O_ACCMODE,
 		O_RDONLY);
-	assert_int_equal(sscanf(text_of(j, "key"), "file[%x:%lx]", &mount,
-				 &inode),
-		2);
+	assert_int_equal(
+		sscanf(text_of(j, "key"), "file[%x:%lx]", &mount, &inode), 2);
 	assert_int_equal(inode, inode_of(f, "in"));
 	j = first_std(list, 1);
 	assert_true(ends_with(text_of(j, "path"), "/out"));
 	assert_int_equal(json_integer_value(json_object_get(j, "flags")) &
-			(O_ACCMODE | O_APPEND),
+				 (O_ACCMODE | O_APPEND),
 		O_WRONLY | O_APPEND);
 	j = first_std(list, 2);
-	assert_int_equal(
-		sscanf(text_of(j, "key"), "pipe:[%lu]", &inode), 1);
+	assert_int_equal(sscanf(text_of(j, "key"), "pipe:[%lu]", &inode), 1);
 	assert_null(json_object_get(j, "path"));
 	assert_int_equal(count_std(list, 2), 1);
 	assert_int_equal(count_std(list, -1), 0);
@@ -420,9 +416,10 @@ static void test_memory_is_not_outside(void **state)
 	};
 	json_t *list = run_leg(&l);
 
-	if (json_array_size(list)) {
+	/* Neither listed nor in the way of a dump: criu saves it. */
+	if (!json_is_array(list) || json_array_size(list)) {
 		show(list);
-		fail_msg("a memfd is listed");
+		fail_msg("a memfd is taken for a file from outside");
 	}
 	json_decref(list);
 }
@@ -434,6 +431,7 @@ static void test_null_is_not_outside(void **state)
 	const struct leg l = {.f = f, .streams = quiet, .work = survey};
 	json_t *list = run_leg(&l);
 
+	assert_true(json_is_array(list));
 	assert_int_equal(json_array_size(list), 0);
 	json_decref(list);
 }
@@ -505,7 +503,7 @@ static void test_round_trip(void **state)
 	j = with_key(list, text_of(first_std(outside, 1), "key"));
 	assert_true(ends_with(text_of(j, "target"), "/out.2"));
 	assert_int_equal(json_integer_value(json_object_get(j, "flags")) &
-			(O_ACCMODE | O_APPEND),
+				 (O_ACCMODE | O_APPEND),
 		O_WRONLY | O_APPEND);
 	j = with_key(list, text_of(first_std(outside, 2), "key"));
 	assert_int_equal(strncmp(text_of(j, "target"), "pipe:[", 6), 0);
@@ -634,7 +632,7 @@ static void on_terminal(const struct fixture *f)
 	must(master >= 0 && !grantpt(master) && !unlockpt(master));
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
 	for (int i = 0; i < 3; i++)
-		must(dup2(slave, i) == i);
+		must(slave >= 0 && dup2(slave, i) == i);
 }
 
 static void test_terminal(void **state)
@@ -653,8 +651,8 @@ static void test_terminal(void **state)
 	key = text_of(json_array_get(outside, 0), "key");
 	assert_int_equal(strncmp(key, "tty[", 4), 0);
 	j = run_leg(&next);
-	assert_int_equal(strncmp(text_of(with_key(j, key), "target"),
-				 "/dev/pts/", 9),
+	assert_int_equal(
+		strncmp(text_of(with_key(j, key), "target"), "/dev/pts/", 9),
 		0);
 	json_decref(j);
 	next.streams = quiet;

@@ -60,9 +60,9 @@ static void test_criu_fits(void **state)
 		print_message("criu %d, Linux %d, %s, %s\n", cases[i].criu,
 			cases[i].kernel, cases[i].root ? "root" : "a user",
 			cases[i].in_capsule ? "capsule" : "none");
-		assert_int_equal(look_criu_fits(cases[i].criu, cases[i].kernel,
-					 cases[i].root, cases[i].in_capsule,
-					 &err),
+		assert_int_equal(
+			look_criu_fits(cases[i].criu, cases[i].kernel,
+				cases[i].root, cases[i].in_capsule, &err),
 			cases[i].ret);
 		if (!cases[i].says)
 			assert_string_equal(err.text, "");
@@ -107,8 +107,10 @@ static bool look(bool (*make)(void), struct found *f)
 
 		setsid();
 		for (int i = 0; i < 3; i++)
-			dup2(null, i);
-		dup2(fds[1], 3);
+			if (null < 0 || dup2(null, i) < 0)
+				_exit(1);
+		if (dup2(fds[1], 3) < 0)
+			_exit(1);
 		for (int i = 4; i < 256; i++)
 			close(i);
 		ready = !make || make() ? 'y' : 'n';
@@ -123,10 +125,9 @@ static bool look(bool (*make)(void), struct found *f)
 
 	log = mkstemp(path);
 	saved = dup(STDERR_FILENO);
-	assert_true(log >= 0 && saved >= 0);
-	assert_true(dup2(log, STDERR_FILENO) >= 0);
+	assert_true(log >= 0 && saved >= 0 && dup2(log, STDERR_FILENO) >= 0);
 	f->n = look_at_tree(getpid());
-	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	assert_true(saved >= 0 && dup2(saved, STDERR_FILENO) >= 0);
 	close(saved);
 	close(log);
 	f->messages = read_file_at(AT_FDCWD, path, 1 << 20, NULL, NULL);
@@ -193,9 +194,9 @@ static bool connect_to_itself(void)
 	int fd = listener(&at, SOCK_STREAM);
 	int client = socket(AF_INET, SOCK_STREAM, 0);
 
-	return fd >= 0 &&
-		!connect(client, (struct sockaddr *)&at, sizeof(at)) &&
-		accept(fd, NULL, NULL) >= 0;
+	return fd >= 0 && client >= 0 &&
+	       !connect(client, (struct sockaddr *)&at, sizeof(at)) &&
+	       accept(fd, NULL, NULL) >= 0;
 }
 
 static void test_connection(void **state)
@@ -212,11 +213,11 @@ static bool connect_ipv6(void)
 	int fd = socket(AF_INET6, SOCK_STREAM, 0);
 	int client = socket(AF_INET6, SOCK_STREAM, 0);
 
-	return fd >= 0 && !bind(fd, (struct sockaddr *)&at, len) &&
-		!listen(fd, 1) &&
-		!getsockname(fd, (struct sockaddr *)&at, &len) &&
-		!connect(client, (struct sockaddr *)&at, len) &&
-		accept(fd, NULL, NULL) >= 0;
+	return fd >= 0 && client >= 0 &&
+	       !bind(fd, (struct sockaddr *)&at, len) && !listen(fd, 1) &&
+	       !getsockname(fd, (struct sockaddr *)&at, &len) &&
+	       !connect(client, (struct sockaddr *)&at, len) &&
+	       accept(fd, NULL, NULL) >= 0;
 }
 
 static void test_ipv6_connection(void **state)
@@ -232,8 +233,8 @@ static bool harmless_sockets(void)
 	int pair[2];
 
 	return listener(&at, SOCK_STREAM) >= 0 &&
-		listener(&at, SOCK_DGRAM) >= 0 &&
-		!socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	       listener(&at, SOCK_DGRAM) >= 0 &&
+	       !socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
 }
 
 static void test_harmless_sockets(void **state)
@@ -324,7 +325,7 @@ static void test_namespace(void **state)
 static bool open_devices(void)
 {
 	return open("/dev/zero", O_RDONLY) >= 0 &&
-		open("/dev/urandom", O_RDONLY) >= 0;
+	       open("/dev/urandom", O_RDONLY) >= 0;
 }
 
 static void test_harmless_devices(void **state)

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config_keys.h"
+
+#include <pwd.h>
+#include <string.h>
+
+#include "util.h"
+
+#ifndef CRIU_BINARY
+#define CRIU_BINARY "criu"
+#endif
+
+/* How a value is read and shown, and of what type its field is. */
+enum kind {
+	KIND_DIR, /* char *, owned, as those below */
+	KIND_DIRS,
+	KIND_FILE,
+	KIND_PROGRAM,
+	KIND_SCRATCH,
+	KIND_LINES,
+	KIND_TIME,      /* double */
+	KIND_TIME0,     /* double, 0 where there is none */
+	KIND_COUNT,     /* unsigned */
+	KIND_BYTES,     /* uint64_t */
+	KIND_SIGNALS,   /* sigset_t */
+	KIND_ISOLATION, /* enum isolation */
+	KIND_LEVEL,     /* enum log_level */
+};
+
+/* --- texts --- */
+
+static int set_text(void *field, char *text)
+{
+	if (!text)
+		return -1;
+	free(*(char **)field);
+	*(char **)field = text;
+	return 0;
+}
+
+/* The parts of a list, trimmed, none empty, with glue between them. */
+static char *rejoin(const char *text, const char *separators, const char *glue)
+{
+	auto_free char *copy = xstrdup(text);
+	char *joined = xstrdup(""), *rest;
+
+	for (char *word = strtok_r(copy, separators, &rest); word;
+		word = strtok_r(NULL, separators, &rest)) {
+		auto_free char *old = joined;
+
+		word = trim(word);
+		joined = xasprintf(
+			"%s%s%s", old, *old && *word ? glue : "", word);
+	}
+	return joined;
+}
+
+const char *config_home(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *user;
+
+	if (home && *home == '/')
+		return home;
+	user = getpwuid(getuid());
+	return user && user->pw_dir && *user->pw_dir == '/' ? user->pw_dir
+							    : NULL;
+}
+
+/* A path with a leading ~ expanded; the caller frees it. */
+static char *expand_home(const char *text, struct err *err)
+{
+	const char *home;
+
+	if (*text != '~')
+		return xstrdup(text);
+	home = config_home();
+	if (text[1] && text[1] != '/')
+		err_set(err, 0, "'%s': only ~ and ~/ are understood", text);
+	else if (!home)
+		err_set(err, 0, "'%s': no home directory is known", text);
+	else
+		return xasprintf("%s%s", home, text + 1);
+	return NULL;
+}
+
+static char *read_dir(const char *text, struct err *err)
+{
+	char *path = expand_home(text, err);
+
+	if (!path || *path == '/')
+		return path;
+	free(path);
+	err_set(err, 0, "'%s' is not an absolute path", text);
+	return NULL;
+}
+
+/* A name without a slash is looked for in PATH. */
+static char *read_program(const char *text, struct err *err)
+{
+	if (!*text)
+		err_set(err, 0, "empty");
+	else if (strchr(text, '/') || *text == '~')
+		return read_dir(text, err);
+	return *text ? xstrdup(text) : NULL;
+}
+
+static char *read_scratch(const char *text, struct err *err)
+{
+	char *path;
+
+	if (!strcmp(text, "auto") || !strcmp(text, "memory"))
+		return xstrdup(text);
+	path = read_dir(text, NULL);
+	if (!path)
+		err_set(err, 0,
+			"'%s' is none of auto, memory, an absolute path", text);
+	return path;
+}
+
+/* Each is mounted over, which must not hit the root or go astray by "..". */
+static int check_dir(const char *dir, struct err *err)
+{
+	auto_free char *closed = xasprintf("%s/", dir);
+
+	if (*dir != '/')
+		return err_set(err, 0, "'%s' is not an absolute path", dir);
+	if (dir[strspn(dir, "/")] == '\0')
+		return err_set(err, 0, "'%s': the root cannot be private", dir);
+	if (strstr(closed, "/../") || strstr(closed, "/./"))
+		return err_set(err, 0, "'%s' has a '.' or '..' in it", dir);
+	return 0;
+}
+
+static char *read_dirs(const char *text, struct err *err)
+{
+	auto_free char *copy = xstrdup(text);
+	char *rest;
+
+	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
+		word = strtok_r(NULL, SEPARATORS, &rest))
+		if (check_dir(word, err))
+			return NULL;
+	return rejoin(text, SEPARATORS, " ");
+}
+
+/* --- numbers --- */
+
+static int in_range(
+	const struct key *key, double value, const char *text, struct err *err)
+{
+	if (value < key->min)
+		return err_set(err, 0, "'%s' is less than %g", text, key->min);
+	if (value > key->max)
+		return err_set(
+			err, 0, "'%s' is more than %.0f", text, key->max);
+	return 0;
+}
+
+static int set_time(
+	const struct key *key, const char *text, double *field, struct err *err)
+{
+	double seconds;
+
+	if (parse_duration(text, &seconds, err) ||
+		in_range(key, seconds, text, err))
+		return -1;
+	*field = seconds;
+	return 0;
+}
+
+static char *show_time(double seconds)
+{
+	unsigned long long s = (unsigned long long)seconds;
+	char *text;
+	size_t n;
+
+	if (s == 0 || seconds > (double)s) {
+		text = xasprintf("%.9f", seconds);
+		for (n = strlen(text); text[n - 1] == '0'; n--)
+			;
+		text[text[n - 1] == '.' ? n - 1 : n] = '\0';
+		return text;
+	}
+	if (s % 86400 == 0)
+		return xasprintf("%llud", s / 86400);
+	if (s % 3600 == 0)
+		return xasprintf("%lluh", s / 3600);
+	if (s % 60 == 0 && s > 3600)
+		return xasprintf("%lluh%llum", s / 3600, s % 3600 / 60);
+	return s % 60 ? xasprintf("%llus", s) : xasprintf("%llum", s / 60);
+}
+
+static int set_count(const struct key *key, const char *text, unsigned *field,
+	struct err *err)
+{
+	size_t digits = strspn(text, "0123456789");
+	unsigned long n;
+
+	if (digits == 0 || text[digits])
+		return err_set(err, 0, "'%s' is not a whole number", text);
+	/* Too many digits give ULONG_MAX, which is above any maximum. */
+	n = strtoul(text, NULL, 10);
+	if (in_range(key, (double)n, text, err))
+		return -1;
+	*field = (unsigned)n;
+	return 0;
+}
+
+static char *show_bytes(unsigned long long n)
+{
+	static const char *const unit[] = {"", "K", "M", "G", "T", "P", "E"};
+	size_t i = 0;
+
+	for (; n && n % 1024 == 0 && i < LEN(unit) - 1; i++)
+		n /= 1024;
+	return xasprintf("%llu%s", n, unit[i]);
+}
+
+/* --- signals --- */
+
+/* A wish of the user's cannot come by a signal that means something else. */
+static bool is_refused(int sig)
+{
+	return sig == SIGKILL || sig == SIGSTOP || sig == SIGCHLD ||
+	       sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE ||
+	       sig == SIGILL;
+}
+
+static int set_signals(const char *text, sigset_t *field, struct err *err)
+{
+	auto_free char *copy = xstrdup(text);
+	char *rest, *word = strtok_r(copy, SEPARATORS, &rest);
+	sigset_t set;
+
+	sigemptyset(&set);
+	if (!word)
+		return err_set(err, 0, "no signal is named (write 'none')");
+	if (!strcmp(text, "none"))
+		word = NULL;
+	for (; word; word = strtok_r(NULL, SEPARATORS, &rest)) {
+		int sig = parse_signal(word);
+
+		if (sig < 0 || sigaddset(&set, sig) < 0)
+			return err_set(err, 0,
+				"unknown signal '%s' (examples: USR1, SIGINT, "
+				"none)",
+				word);
+		if (is_refused(sig))
+			return err_set(
+				err, 0, "%s cannot be used", signal_name(sig));
+	}
+	*field = set;
+	return 0;
+}
+
+static char *show_signals(const sigset_t *set)
+{
+	char *text = xstrdup("");
+
+	for (int sig = 1; sig <= SIGRTMAX; sig++) {
+		auto_free char *old = NULL;
+
+		if (sigismember(set, sig) != 1)
+			continue;
+		old = text;
+		text = xasprintf(
+			"%s%s%s", old, *old ? " " : "", signal_name(sig));
+	}
+	if (*text)
+		return text;
+	free(text);
+	return xstrdup("none");
+}
+
+/* --- one of several words --- */
+
+static const char *const isolation_name[] = {
+	[ISOLATION_AUTO] = "auto",
+	[ISOLATION_USER] = "user",
+	[ISOLATION_NONE] = "none",
+};
+
+/* The index of the word, or -1. */
+static int find_word(
+	const char *text, const char *const *words, size_t n, struct err *err)
+{
+	auto_free char *all = xstrdup("");
+
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *old = all;
+
+		all = xasprintf("%s%s%s", old, *old ? ", " : "", words[i]);
+		if (!strcmp(text, words[i]))
+			return (int)i;
+	}
+	return err_set(err, 0, "'%s' is none of %s", text, all);
+}
+
+static int set_isolation(
+	const char *text, enum isolation *field, struct err *err)
+{
+	int i = find_word(text, isolation_name, LEN(isolation_name), err);
+
+	*field = i < 0 ? *field : (enum isolation)i;
+	return i < 0 ? -1 : 0;
+}
+
+static int set_level(const char *text, enum log_level *field, struct err *err)
+{
+	int i = find_word(text, log_level_name, LOG_N_LEVELS, err);
+
+	*field = i < 0 ? *field : (enum log_level)i;
+	return i < 0 ? -1 : 0;
+}
+
+/* --- the table --- */
+
+/* The range is that of a number; of sizes there is none. */
+#define KEY(section, name, kind, field, standard, min, max)                    \
+	{                                                                      \
+#section, #name, #section "." #name, KIND_##kind,              \
+			offsetof(struct config, field), standard, min, max     \
+	}
+
+/* clang-format off */
+const struct key config_keys[] = {
+	KEY(checkpoint, dir, DIR, dir, "~/.checkpointer", 0, 0),
+	KEY(checkpoint, margin, TIME, margin, "10m", 0, 1e9),
+	KEY(checkpoint, interval, TIME0, interval, "0", 0, 1e9),
+	KEY(checkpoint, keep, COUNT, keep, "2", 1, 1e3),
+	KEY(checkpoint, max_legs, COUNT, max_legs, "1000", 0, 1e6),
+	KEY(checkpoint, look_after, TIME0, look_after, "1m", 0, 1e9),
+	KEY(checkpoint, retry, TIME, retry, "30s", 0.1, 1e9),
+	KEY(checkpoint, dump_timeout, TIME0, dump_timeout, "0", 0, 1e9),
+	KEY(checkpoint, restore_tries, COUNT, restore_tries, "3", 1, 1e3),
+	KEY(signals, checkpoint, SIGNALS, checkpoint, "USR1", 0, 0),
+	KEY(signals, save, SIGNALS, save, "USR2", 0, 0),
+	KEY(signals, terminate, SIGNALS, terminate, "TERM", 0, 0),
+	KEY(local, time_limit, TIME0, time_limit, "0", 0, 1e9),
+	KEY(capsule, isolation, ISOLATION, isolation, "auto", 0, 0),
+	KEY(capsule, private_dirs, DIRS, private_dirs, "/tmp /var/tmp /dev/shm",
+		0, 0),
+	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
+	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
+	KEY(criu, ghost_limit, BYTES, ghost_limit, "1G", 0, 0),
+	KEY(criu, extra, LINES, criu_extra, "", 0, 0),
+	KEY(log, level, LEVEL, level, "info", 0, 0),
+	KEY(log, file, FILE, log_file, "", 0, 0),
+};
+/* clang-format on */
+
+const size_t config_n_keys = LEN(config_keys);
+
+const char *const config_sections[] = {"checkpoint", "signals", "local",
+	"capsule", "criu", "environment", "log", "site"};
+
+const size_t config_n_sections = LEN(config_sections);
+
+const struct key *key_find(const char *section, const char *name)
+{
+	for (const struct key *k = config_keys; k < config_keys + config_n_keys;
+		k++)
+		if (!strcmp(k->section, section) && !strcmp(k->name, name))
+			return k;
+	return NULL;
+}
+
+static void *field_of(const struct config *cfg, const struct key *key)
+{
+	return (char *)cfg + key->offset;
+}
+
+int key_set(struct config *cfg, const struct key *key, const char *text,
+	struct err *err)
+{
+	void *field = field_of(cfg, key);
+
+	switch ((enum kind)key->kind) {
+	case KIND_DIR:
+		return set_text(field, read_dir(text, err));
+	case KIND_DIRS:
+		return set_text(field, read_dirs(text, err));
+	case KIND_FILE:
+		if (*text)
+			return set_text(field, expand_home(text, err));
+		key_release(cfg, key);
+		return 0;
+	case KIND_PROGRAM:
+		return set_text(field, read_program(text, err));
+	case KIND_SCRATCH:
+		return set_text(field, read_scratch(text, err));
+	case KIND_LINES:
+		/*
+		 * Blanks around a ';' go: in a file, a blank and a ';' open a
+		 * comment, and what is read from elsewhere is to be printable
+		 * as a file, too.
+		 */
+		return set_text(field, rejoin(text, ";", ";"));
+	case KIND_TIME0:
+		text = strcmp(text, "none") ? text : "0";
+		return set_time(key, text, field, err);
+	case KIND_TIME:
+		return set_time(key, text, field, err);
+	case KIND_COUNT:
+		return set_count(key, text, field, err);
+	case KIND_BYTES:
+		return parse_size(text, field, err);
+	case KIND_SIGNALS:
+		return set_signals(text, field, err);
+	case KIND_ISOLATION:
+		return set_isolation(text, field, err);
+	case KIND_LEVEL:
+		return set_level(text, field, err);
+	}
+	return -1;
+}
+
+char *key_get(const struct config *cfg, const struct key *key)
+{
+	const void *field = field_of(cfg, key);
+	const char *text;
+
+	switch ((enum kind)key->kind) {
+	case KIND_TIME:
+	case KIND_TIME0:
+		return show_time(*(const double *)field);
+	case KIND_COUNT:
+		return xasprintf("%u", *(const unsigned *)field);
+	case KIND_BYTES:
+		return show_bytes(*(const uint64_t *)field);
+	case KIND_SIGNALS:
+		return show_signals(field);
+	case KIND_ISOLATION:
+		return xstrdup(isolation_name[*(const enum isolation *)field]);
+	case KIND_LEVEL:
+		return xstrdup(log_level_name[*(const enum log_level *)field]);
+	default:
+		text = *(char *const *)field;
+		return xstrdup(text ? text : "");
+	}
+}
+
+const sigset_t *key_signals(const struct config *cfg, const struct key *key)
+{
+	return key->kind == KIND_SIGNALS ? field_of(cfg, key) : NULL;
+}
+
+void key_release(struct config *cfg, const struct key *key)
+{
+	char **text = field_of(cfg, key);
+
+	if (key->kind > KIND_LINES)
+		return;
+	free(*text);
+	*text = NULL;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* config_print.c - the configuration in effect, as a file that says it again */
+#include <string.h>
+
+#include <ini.h>
+
+#include "config.h"
+#include "config_keys.h"
+#include "config_origin.h"
+#include "util.h"
+
+#define COMMENT_COLUMN 44
+
+/* Whether an INI file can say this: "a ;b" would lose its end there. */
+static bool is_sayable(const char *value)
+{
+	return *value != ';' && !strstr(value, " ;") && !strstr(value, "\t;");
+}
+
+static void print_pair(FILE *out, const char *name, const char *value,
+	const struct origin *origin, bool locked)
+{
+	auto_free char *pair = xasprintf("%s = %s", name, value);
+	auto_free char *comment =
+		xasprintf("; %s%s", origin->where, locked ? ", locked" : "");
+	size_t room = INI_MAX_LINE - 1;
+
+	if (!is_sayable(value) || strlen(pair) > room)
+		fprintf(out, "; %s\n%s, but no file can say it\n", pair,
+			comment);
+	else if (COMMENT_COLUMN + strlen(pair) + strlen(comment) > room)
+		fprintf(out, "%s\n%s\n", comment, pair);
+	else
+		fprintf(out, "%-*s %s\n", COMMENT_COLUMN, pair, comment);
+}
+
+void config_print(const struct config *cfg, FILE *out)
+{
+	const struct config_origin *origin = cfg->origin;
+	const char *section = NULL;
+
+	for (size_t i = 0; i < config_n_keys; i++) {
+		const struct key *key = &config_keys[i];
+		auto_free char *value = key_get(cfg, key);
+
+		if (!section || strcmp(section, key->section) != 0)
+			fprintf(out, "%s[%s]\n", i ? "\n" : "", key->section);
+		section = key->section;
+		print_pair(out, key->name, value, &origin->key[i],
+			origin_locks(origin, key->full));
+	}
+	if (cfg->n_env)
+		fprintf(out, "\n[environment]\n");
+	for (size_t i = 0; i < cfg->n_env; i++)
+		print_pair(out, cfg->env[i].name, cfg->env[i].value,
+			&origin->env[i],
+			origin_locks_env(origin, cfg->env[i].name));
+}
