@@ -198,25 +198,39 @@ int chain_write(const struct chain *c, json_t *line, bool sync, struct err *err)
 	return 0;
 }
 
+/* One line of n bytes; NULL if it is damaged. */
+static json_t *parse_line(const char *line, size_t n)
+{
+	json_t *j = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
+
+	if (json_is_object(j))
+		return j;
+	json_decref(j);
+	return NULL;
+}
+
 json_t *chain_read(const struct chain *c, unsigned *damaged, struct err *err)
 {
 	auto_free char *text = NULL;
 	json_t *lines = json_array();
 	unsigned bad = 0;
-	char *save = NULL;
+	size_t len;
 
-	text = read_file_at(c->dir, "journal", JOURNAL_MAX, NULL, err);
+	text = read_file_at(c->dir, "journal", JOURNAL_MAX, &len, err);
 	if (!text) {
 		json_decref(lines);
 		return NULL;
 	}
-	for (char *p = strtok_r(text, "\n", &save); p;
-		p = strtok_r(NULL, "\n", &save)) {
-		json_t *j = json_loads(p, JSON_REJECT_DUPLICATES, NULL);
+	for (const char *p = text, *next; p < text + len; p = next + 1) {
+		json_t *j;
 
-		if (!json_is_object(j) || json_array_append(lines, j))
-			bad++;
-		json_decref(j);
+		next = memchr(p, '\n', (size_t)(text + len - p));
+		if (!next)
+			next = text + len;
+		if (next == p)
+			continue;
+		j = parse_line(p, (size_t)(next - p));
+		bad += !j || json_array_append_new(lines, j);
 	}
 	if (damaged)
 		*damaged = bad;
@@ -345,9 +359,10 @@ static int find_leg(struct chain *c, const char *key, const char *scheduler,
 
 		if (!is_event(j, "leg"))
 			continue;
-		last = number_of(j, "leg");
+		if (number_of(j, "leg") > last)
+			last = number_of(j, "leg");
 		if (k && !strcmp(k, key))
-			mine = last;
+			mine = number_of(j, "leg");
 	}
 	json_decref(lines);
 	if (mine && mine == last) {
@@ -397,6 +412,20 @@ static bool same_program(const json_t *recorded, char *const argv[])
 	return s && !strcmp(s, argv[0]);
 }
 
+/* Arguments that can be used: at least one, and nothing but strings. */
+static bool is_argv(const json_t *list)
+{
+	const json_t *a;
+	size_t i;
+
+	json_array_foreach(list, i, a)
+	{
+		if (!json_is_string(a))
+			return false;
+	}
+	return json_array_size(list) > 0;
+}
+
 /* What the journal says of one step. */
 struct known {
 	const json_t *argv, *cwd;
@@ -419,7 +448,8 @@ static struct known know_step(const json_t *lines, unsigned step, unsigned leg)
 			continue;
 		if (is_event(j, "step")) {
 			k.taken |= number_of(j, "leg") == leg;
-			if (!k.argv) {
+			if (!k.argv && is_argv(json_object_get(j, "argv")) &&
+				json_is_string(json_object_get(j, "cwd"))) {
 				k.argv = json_object_get(j, "argv");
 				k.cwd = json_object_get(j, "cwd");
 			}

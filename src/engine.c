@@ -56,6 +56,9 @@ static const struct hint hints[] = {
 	{"Connected TCP socket",
 		"a network connection is open: close it, or keep both ends "
 		"inside the command"},
+	{"SO_PASSCRED",
+		"this criu cannot dump TCP sockets on this kernel: install "
+		"CRIU 4.2 or newer"},
 	{"Can't get 1:16 opt", /* SOL_SOCKET, SO_PASSCRED */
 		"this criu cannot dump TCP sockets on this kernel: install "
 		"CRIU 4.2 or newer"},
@@ -139,7 +142,7 @@ void engine_explain(const char *log, const char *what, struct err *err)
 		return;
 	}
 	for (size_t i = 0; i < LEN(hints); i++)
-		if (strstr(line, hints[i].has)) {
+		if (memmem(line, n, hints[i].has, strlen(hints[i].has))) {
 			err_set(err, 0, "%s: %s (criu: %.*s)", what,
 				hints[i].say, (int)n, line);
 			return;

@@ -71,9 +71,51 @@ static bool listed(const json_t *list, const char *key)
 	return false;
 }
 
+/* The longest path that proc_fds() gives, and its end. */
+#define PATH_ROOM 512
+
+/*
+ * A path as JSON text: byte 0x80 to 0xff as the character of that number, as
+ * if the name were Latin-1, so that it comes back byte for byte.
+ */
+static const char *path_text(const char *path, char text[2 * PATH_ROOM])
+{
+	size_t n = 0;
+
+	for (const char *p = path; *p && n < 2 * PATH_ROOM - 2; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c < 0x80) {
+			text[n++] = (char)c;
+		} else {
+			text[n++] = (char)(0xc0 | c >> 6);
+			text[n++] = (char)(0x80 | (c & 0x3f));
+		}
+	}
+	text[n] = '\0';
+	return text;
+}
+
+/* The reverse, in place. */
+static void text_to_path(char *text)
+{
+	char *to = text;
+
+	for (const char *p = text; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c >= 0xc0 && p[1])
+			*to++ = (char)(c << 6 | ((unsigned char)*++p & 0x3f));
+		else
+			*to++ = (char)c;
+	}
+	*to = '\0';
+}
+
 static bool list_file(struct survey *s, const char *key, int stream,
 	const char *path, unsigned flags)
 {
+	char text[2 * PATH_ROOM];
 	json_t *e;
 
 	if (listed(s->list, key))
@@ -82,7 +124,9 @@ static bool list_file(struct survey *s, const char *key, int stream,
 	if (e && stream >= 0)
 		json_object_set_new(e, "std", json_integer(stream));
 	if (e && path) {
-		json_object_set_new(e, "path", json_string(path));
+		/* JSON is UTF-8; names are bytes, and need not be. */
+		json_object_set_new(
+			e, "path", json_string_nocheck(path_text(path, text)));
 		json_object_set_new(e, "flags", json_integer(flags));
 	}
 	s->failed |= !e || json_array_append_new(s->list, e);
@@ -189,7 +233,8 @@ static bool survey_fd(const struct proc_fd *f, void *arg)
 			(unsigned long)f->st.st_dev);
 		return list_file(s, key, stream, NULL, 0);
 	}
-	if (f->target[0] != '/' || S_ISSOCK(f->st.st_mode) ||
+	if (f->target[0] != '/' || !strncmp(f->target, "/memfd:", 7) ||
+		S_ISSOCK(f->st.st_mode) ||
 		(stream < 0 && int_list_has(&s->mounts, info.mnt_id)))
 		return true;
 	return list_outside(s, f, stream, &info);
@@ -306,14 +351,19 @@ int files_inherit(const json_t *outside,
 	json_array_foreach(outside, i, j)
 	{
 		const json_t *std = json_object_get(j, "std");
+		const char *text =
+			json_string_value(json_object_get(j, "path"));
+		auto_free char *path = text ? xstrdup(text) : NULL;
 		struct entry e = {
 			.key = json_string_value(json_object_get(j, "key")),
-			.path = json_string_value(json_object_get(j, "path")),
+			.path = path,
 			.stream = std ? (int)json_integer_value(std) : -1,
 			.flags = (unsigned)json_integer_value(
 				json_object_get(j, "flags")),
 		};
 
+		if (path)
+			text_to_path(path);
 		if (!e.key || e.stream < -1 || e.stream > 2 ||
 			(!e.path && e.stream < 0))
 			return err_set(err, 0, "the manifest is damaged");

@@ -30,8 +30,8 @@ static void say(struct look *l, const char *what, const char *advice)
 
 /* --- descriptors --- */
 
-/* TCP states as /proc/PID/net/tcp has them, see tcp_states.h in Linux. */
-enum { TCP_ESTABLISHED_STATE = 1, TCP_LISTEN_STATE = 10 };
+/* As /proc/PID/net/tcp has it, see tcp_states.h in Linux. */
+#define TCP_ESTABLISHED_STATE 1
 
 /* The state of this socket inode in a /proc/PID/net file, 0: not there. */
 static unsigned in_table(pid_t pid, const char *table, unsigned long inode)
@@ -55,20 +55,6 @@ static unsigned in_table(pid_t pid, const char *table, unsigned long inode)
 	return 0;
 }
 
-/*
- * Since Linux 6.16 a TCP socket has no SO_PASSCRED, which CRIU before 4.2
- * reads of every socket.
- */
-static bool is_new_kernel(void)
-{
-	unsigned major_no, minor_no;
-	struct utsname u;
-
-	return !uname(&u) &&
-		sscanf(u.release, "%u.%u", &major_no, &minor_no) == 2 &&
-		major_no * 100 + minor_no >= 616;
-}
-
 static void look_at_socket(struct look *l, const struct proc_fd *f)
 {
 	unsigned long inode = 0;
@@ -80,15 +66,10 @@ static void look_at_socket(struct look *l, const struct proc_fd *f)
 	state = in_table(f->pid, "tcp", inode);
 	if (!state)
 		state = in_table(f->pid, "tcp6", inode);
-	if (state == TCP_ESTABLISHED_STATE) {
-		snprintf(what, sizeof(what), "descriptor %d, a TCP connection,",
-			f->fd);
-		say(l, what, "it must be closed when a checkpoint is due");
-	} else if (state == TCP_LISTEN_STATE && is_new_kernel()) {
-		snprintf(what, sizeof(what),
-			"descriptor %d, a listening TCP socket,", f->fd);
-		say(l, what, "unless criu is 4.2 or newer");
-	}
+	if (state != TCP_ESTABLISHED_STATE)
+		return;
+	snprintf(what, sizeof(what), "descriptor %d, a TCP connection,", f->fd);
+	say(l, what, "it must be closed when a checkpoint is due");
 }
 
 struct device {
@@ -300,12 +281,50 @@ static int ask_version(const char *criu, struct err *err)
 	return (int)(major_no * 100 + minor_no);
 }
 
-int look_at_criu(const char *criu, bool in_capsule, struct err *err)
+static bool find_tcp(const struct proc_fd *f, void *arg)
+{
+	struct proc_fd *found = arg;
+	unsigned long inode;
+
+	if (sscanf(f->target, "socket:[%lu]", &inode) == 1 &&
+		(in_table(f->pid, "tcp", inode) ||
+			in_table(f->pid, "tcp6", inode)))
+		*found = *f;
+	return !found->pid;
+}
+
+/*
+ * Since Linux 6.16 a TCP socket has no SO_PASSCRED, which CRIU before 4.2
+ * reads of every socket, be it only a listening one.
+ */
+int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
+{
+	struct int_list tree = proc_tree(parent);
+	struct proc_fd found = {0};
+	struct proc_stat st = {0};
+
+	if (criu < 402 && kernel >= 616)
+		for (size_t i = 1; i < tree.n && !found.pid; i++)
+			proc_fds(tree.v[i], find_tcp, &found);
+	free(tree.v);
+	if (!found.pid)
+		return 0;
+	proc_stat(found.pid, &st);
+	return err_set(err, 0,
+		"process %d (%s) has descriptor %d, a TCP socket, which criu "
+		"%d.%d cannot dump on Linux %d.%d: install CRIU 4.2 or newer",
+		found.pid, st.comm, found.fd, criu / 100, criu % 100,
+		kernel / 100, kernel % 100);
+}
+
+int look_at_criu(
+	const char *criu, pid_t parent, bool in_capsule, struct err *err)
 {
 	int version = ask_version(criu, err);
 	unsigned major_no = 0, minor_no = 0;
 	bool root = geteuid() == 0;
 	struct utsname u;
+	int kernel;
 
 	if (version < 0)
 		return -1;
@@ -319,6 +338,8 @@ int look_at_criu(const char *criu, bool in_capsule, struct err *err)
 			"the administrator for 'setcap "
 			"cap_checkpoint_restore,cap_setpcap+ep %s'",
 			criu);
-	return look_criu_fits(version, (int)(major_no * 100 + minor_no), root,
-		in_capsule, err);
+	kernel = (int)(major_no * 100 + minor_no);
+	if (look_criu_fits(version, kernel, root, in_capsule, err))
+		return -1;
+	return look_sockets_fit(version, kernel, parent, err);
 }

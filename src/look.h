@@ -17,13 +17,16 @@
 unsigned look_at_tree(pid_t parent);
 
 /*
- * Does the criu program fit this kernel and the isolation? Runs it
- * (--version), so it takes milliseconds. -1 with *err if no dump can work.
+ * Does the criu program fit this kernel, the isolation, and the sockets of
+ * the tree below parent? Runs it (--version), so it takes milliseconds. -1
+ * with *err if no dump can work.
  */
-int look_at_criu(const char *criu, bool in_capsule, struct err *err);
+int look_at_criu(
+	const char *criu, pid_t parent, bool in_capsule, struct err *err);
 
 /* The parts of look_at_criu(), for tests: versions as major * 100 + minor. */
 int look_criu_fits(
 	int criu, int kernel, bool root, bool in_capsule, struct err *err);
+int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err);
 
 #endif

@@ -242,6 +242,9 @@ static int understand_and_run(
 			return ret < 0 ? 0 : ret;
 		in->args = argv + at + optind;
 	}
+	/* Inside the tree of another one all is configured already. */
+	if (command == cmd_run && getenv("CHECKPOINTER_INSIDE"))
+		return cmd_run(in);
 	in->sets = s->set;
 	in->n_sets = s->n;
 	if (config_load(&in->cfg, (const char *const *)s->set, s->n))

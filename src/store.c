@@ -47,13 +47,18 @@ static bool is_dot(const char *name)
 static unsigned gen_of(const char *name, bool *committed)
 {
 	unsigned long gen;
-	char *end;
+	char *end, digits[24];
 
 	*committed = false;
 	if (!isdigit((unsigned char)*name))
 		return 0;
 	gen = strtoul(name, &end, 10);
 	if (end - name < 4 || gen == 0 || gen > UINT_MAX - 1)
+		return 0;
+	/* Only the form that is written: 0012 and not 00012. */
+	snprintf(digits, sizeof(digits), "%04lu", gen);
+	if (strlen(digits) != (size_t)(end - name) ||
+		strncmp(digits, name, strlen(digits)))
 		return 0;
 	*committed = !strcmp(end, ".json");
 	if (*end && !*committed && strcmp(end, ".json.new"))

@@ -64,6 +64,9 @@ void sup_restore_older(struct sup *u);
 /* The callback of the reports watcher. */
 void sup_on_report(EV_P_ ev_io *w, int revents);
 
+/* What is known now about this command's chances of a checkpoint. */
+void sup_look(struct sup *u);
+
 void sup_ask(struct sup *u, enum request_type type);
 void sup_signal(struct sup *u, int sig, bool group);
 void sup_forget_generation(struct sup *u);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "log.h"
-#include "look.h"
 #include "util.h"
 
 void sup_timer(struct sup *u, ev_timer *t, double seconds)
@@ -71,7 +70,7 @@ static void on_look(EV_P_ ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	look_at_tree(u->keeper.pid);
+	sup_look(u);
 }
 
 static void on_too_long(EV_P_ ev_timer *w, int revents)

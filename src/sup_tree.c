@@ -139,18 +139,16 @@ static int check_work(void *arg, struct err *err)
 {
 	struct sup *u = arg;
 
-	return look_at_criu(u->plan.engine.criu,
+	return look_at_criu(u->plan.engine.criu, u->keeper.pid,
 		u->keeper.isolation == ISOLATION_USER, err);
 }
 
-/* What is known at once about this command's chances of a checkpoint. */
-static void look_around(struct sup *u)
+void sup_look(struct sup *u)
 {
 	struct err err;
 
 	look_at_tree(u->keeper.pid);
-	sup_timer(u, &u->look, u->s->cfg->look_after);
-	if (u->plan.engine.criu[0] &&
+	if (u->plan.engine.criu[0] && !u->checker.pid &&
 		helper_start(&u->checker, check_work, u, &err))
 		log_debug("cannot look at criu: %s", err.text);
 }
@@ -169,7 +167,8 @@ static void tell_running(struct sup *u)
 	else
 		log_info("leg %u of %s: running%s", u->s->chain->leg,
 			u->s->chain->id, left);
-	look_around(u);
+	sup_look(u);
+	sup_timer(u, &u->look, u->s->cfg->look_after);
 }
 
 static void start_failed(struct sup *u, const struct report *r)

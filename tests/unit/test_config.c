@@ -510,7 +510,7 @@ static void test_wrong_bytes(void **state)
 	static const char nul[] = "[checkpoint]\nkeep = 3\0\nmargin = 5\n";
 	struct fixture *f = *state;
 	auto_free char *line = NULL, *told = NULL;
-	char text[199 - 6 + 1];
+	char text[198 - 6 + 1];
 
 	put_file(f->user, nul, sizeof(nul) - 1);
 	expect_mistakes(f, load_sets(f, NULL, 0), 1);
@@ -530,7 +530,7 @@ static void test_wrong_bytes(void **state)
 	free(line);
 	line = xasprintf("[checkpoint]\ndir = %sx\nmargin = 7\n", text);
 	expect_mistakes(f, load(f, NULL, line, NULL), 1);
-	told = xasprintf("%s:2: longer than 199 bytes", f->user);
+	told = xasprintf("%s:2: longer than 198 bytes", f->user);
 	expect(f, told);
 	assert_true(f->cfg.margin == 7);
 }

@@ -60,7 +60,7 @@ static void test_hints(void **state)
 		 "socket, consider using --tcp-established option.",
 			"network connection"},
 		{"(00.010000) Error (criu/sockets.c:620): sockets: Can't get "
-		 "SO_PASSCRED: Operation not supported",
+		 "1:16 opt: Operation not supported",
 			"CRIU 4.2"},
 		{"(00.010000) Error (criu/sk-unix.c:824): unix: External "
 		 "socket is used. Consider using --ext-unix-sk option.",
