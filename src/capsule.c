@@ -25,10 +25,11 @@
 
 /* What tar needs to read and make files that their owner made unreadable. */
 static const uint64_t tar_caps = CAP_BIT(CAP_DAC_OVERRIDE) |
-	CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_FOWNER);
+				 CAP_BIT(CAP_DAC_READ_SEARCH) |
+				 CAP_BIT(CAP_FOWNER);
 
 static const uint64_t criu_caps = CAP_BIT(CAP_CHECKPOINT_RESTORE) |
-	CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_NET_ADMIN);
+				  CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_NET_ADMIN);
 
 static bool is_root(void)
 {
@@ -204,8 +205,8 @@ static int run_tar(const struct capsule *c, const char *verb, int archive,
 	int status;
 	pid_t pid;
 
-	snprintf(file_arg, sizeof(file_arg), "--file=/proc/self/fd/%d",
-		archive);
+	snprintf(
+		file_arg, sizeof(file_arg), "--file=/proc/self/fd/%d", archive);
 	snprintf(dir_arg, sizeof(dir_arg), "--directory=/proc/self/fd/%d", dir);
 	pid = fork();
 	if (pid < 0)
@@ -221,12 +222,12 @@ static int run_tar(const struct capsule *c, const char *verb, int archive,
 			execlp("tar", "tar", verb, file_arg, dir_arg,
 				"--sparse", "--numeric-owner",
 				"--same-permissions", "--xattrs",
-				"--xattrs-include=user.*", "--warning=no-file-ignored",
+				"--xattrs-include=user.*",
+				"--warning=no-file-ignored",
 				"--warning=no-timestamp",
 				c->has_user_ns ? "--no-same-owner"
 					       : "--same-owner",
-				".",
-				(char *)NULL);
+				".", (char *)NULL);
 		_exit(127);
 	}
 	while (waitpid(pid, &status, 0) < 0)
@@ -242,8 +243,8 @@ static int run_tar(const struct capsule *c, const char *verb, int archive,
 }
 
 /* Fill a fresh layer from the generation, if that holds something for it. */
-static int fill_layer(const struct capsule *c, size_t i, int generation,
-	struct err *err)
+static int fill_layer(
+	const struct capsule *c, size_t i, int generation, struct err *err)
 {
 	auto_close int archive = -1;
 	char name[32];
@@ -268,8 +269,8 @@ static int make_dir_at(int parent, const char *name, mode_t mode)
 	/* mkdir's mode is subject to the umask. */
 	if (fchmodat(parent, name, mode, 0))
 		return -1;
-	return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-			O_CLOEXEC);
+	return openat(
+		parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* Put the layer over lower, so that the host's files are seen through it. */
@@ -341,8 +342,8 @@ static int open_dir(const char *path)
 }
 
 /* POSIX shared memory is never staged by a script: simply a fresh tmpfs. */
-static int private_shm(struct capsule *c, size_t i, int generation,
-	struct err *err)
+static int private_shm(
+	struct capsule *c, size_t i, int generation, struct err *err)
 {
 	struct capsule_dir *d = &c->dir[i];
 
@@ -406,7 +407,8 @@ static int private_dirs(struct capsule *c, const struct config *cfg,
 
 /*
  * criu probes the kernel for 30 ms at every start unless it may keep what it
- * found on a tmpfs. Without fsopen(2) (Linux 5.2, glibc 2.36) there is no cache.
+ * found on a tmpfs. Without fsopen(2) (Linux 5.2, glibc 2.36) there is no
+ * cache.
  */
 static int make_cache(void)
 {
@@ -416,8 +418,8 @@ static int make_cache(void)
 	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0) ||
 		fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return -1;
-	return fsmount(fs, FSMOUNT_CLOEXEC,
-		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	return fsmount(
+		fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 #else
 	return -1;
 #endif

@@ -33,7 +33,7 @@ struct capsule {
 	size_t n_dirs;
 	int cache; /* on a tmpfs, for criu's kernel cache and logs, or -1 */
 	char *cache_path; /* to be removed at the end, or NULL */
-	char note[256]; /* a limit the user should know of, or empty */
+	char note[256];   /* a limit the user should know of, or empty */
 };
 
 /* What a capsule is to be; made before capsule_fork(). */

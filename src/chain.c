@@ -24,7 +24,7 @@ bool chain_id_is_valid(const char *id)
 	size_t n = strlen(id);
 
 	return n > 0 && n <= 100 && id[0] != '.' && id[0] != '-' &&
-		strspn(id, letters) == n;
+	       strspn(id, letters) == n;
 }
 
 /* mkdir -p with mode 0700; what exists is left as it is. */
@@ -54,8 +54,8 @@ static int open_private_dir(int parent, const char *name, const char *path,
 
 	if (create && mkdirat(parent, name, 0700) && errno != EEXIST)
 		return err_set(err, errno, "make directory %s", path);
-	fd = openat(parent, name,
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(
+		parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
 		return err_set(err, errno, "open directory %s", path);
 	if (st.st_uid != geteuid())
@@ -63,23 +63,23 @@ static int open_private_dir(int parent, const char *name, const char *path,
 			"directory %s belongs to user %u, not to you", path,
 			st.st_uid);
 	if ((st.st_mode & 077) && fchmod(fd, 0700))
-		return err_set(err, errno, "close directory %s to others",
-			path);
+		return err_set(
+			err, errno, "close directory %s to others", path);
 	return steal_fd(&fd);
 }
 
-static int open_private_file(int dir, const char *name, int flags,
-	struct err *err)
+static int open_private_file(
+	int dir, const char *name, int flags, struct err *err)
 {
-	auto_close int fd = openat(dir, name,
-		flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	auto_close int fd = openat(
+		dir, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st))
 		return err_set(err, errno, "open %s", name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-		return err_set(err, 0, "%s is not a regular file of yours",
-			name);
+		return err_set(
+			err, 0, "%s is not a regular file of yours", name);
 	return steal_fd(&fd);
 }
 
@@ -117,8 +117,8 @@ static int begin_chain(struct chain *c, struct err *err)
 	gethostname(host, sizeof(host) - 1);
 	json_object_set_new(line, "chain", json_string(c->id));
 	json_object_set_new(line, "host", json_string(host));
-	json_object_set_new(line, "program",
-		json_string("checkpointer " VERSION));
+	json_object_set_new(
+		line, "program", json_string("checkpointer " VERSION));
 	return chain_write(c, line, false, err);
 }
 
@@ -138,8 +138,8 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 		return -1;
 	parent = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
-		return err_set(err, errno, "open checkpoint directory %s",
-			base);
+		return err_set(
+			err, errno, "open checkpoint directory %s", base);
 	c->id = xstrdup(id);
 	c->path = xasprintf("%s/%s", base, id);
 	c->dir = open_private_dir(parent, id, c->path, create, err);
@@ -193,8 +193,8 @@ int chain_write(const struct chain *c, json_t *line, bool sync, struct err *err)
 		return err_set(err, 0, "journal: text that is not UTF-8");
 	if (write_all(c->journal, with_end, strlen(with_end)) ||
 		(sync && fdatasync(c->journal)))
-		return err_set(err, errno, "write the journal of chain %s",
-			c->id);
+		return err_set(
+			err, errno, "write the journal of chain %s", c->id);
 	return 0;
 }
 
@@ -396,8 +396,7 @@ static bool same_argv(const json_t *recorded, char *const argv[])
 	size_t i;
 
 	for (i = 0; argv[i]; i++) {
-		const char *s =
-			json_string_value(json_array_get(recorded, i));
+		const char *s = json_string_value(json_array_get(recorded, i));
 
 		if (!s || strcmp(s, argv[i]))
 			return false;
@@ -482,8 +481,8 @@ static unsigned choose_step(const json_t *lines, unsigned n, unsigned leg,
 	for (unsigned i = 1; i <= n; i++) {
 		struct known k = know_step(lines, i, leg);
 
-		if (k.argv && !k.taken && (argv ? fits(k.argv, argv) :
-					!k.finished))
+		if (k.argv && !k.taken &&
+			(argv ? fits(k.argv, argv) : !k.finished))
 			return i;
 	}
 	return 0;
@@ -540,8 +539,7 @@ static int find_step(struct chain *c, char *const argv[], const char *cwd,
 		s->number = n + 1;
 	}
 	json_object_set_new(line, "step", json_integer(s->number));
-	json_object_set_new(line, "argv",
-		pack_argv(argv ? argv : s->argv));
+	json_object_set_new(line, "argv", pack_argv(argv ? argv : s->argv));
 	json_object_set_new(line, "cwd", json_string(argv ? cwd : s->cwd));
 	json_decref(lines);
 	return chain_write(c, line, false, err);

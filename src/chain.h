@@ -21,7 +21,7 @@ struct chain {
 	char *path; /* of its directory */
 	int dir;
 	int journal;
-	int lease;  /* flock(2) held: shared by all steps of the leg */
+	int lease; /* flock(2) held: shared by all steps of the leg */
 	unsigned leg;
 };
 
@@ -70,8 +70,8 @@ void step_free(struct step *s);
  * Append a line to the journal; takes over the object. With sync it is on
  * disk when this returns.
  */
-int chain_write(const struct chain *c, json_t *line, bool sync,
-	struct err *err);
+int chain_write(
+	const struct chain *c, json_t *line, bool sync, struct err *err);
 
 /*
  * All lines of the journal as an array (json_decref). Damaged lines are left

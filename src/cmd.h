@@ -11,8 +11,8 @@
 /* What main() has understood of the command line. */
 struct invocation {
 	struct config cfg;
-	const char *chain;      /* --chain, or NULL */
-	char *const *sets;      /* settings of the command line, key=value */
+	const char *chain; /* --chain, or NULL */
+	char *const *sets; /* settings of the command line, key=value */
 	size_t n_sets;
 	char *const *self_argv; /* the whole command line */
 	char *const *args;      /* what follows the options; NULL-terminated */

@@ -129,8 +129,8 @@ static int print_report(const struct chain *c)
 	}
 	json_decref(lines);
 	printf("chain %s\n", c->id);
-	printf("%4s %5s  %8s  %8s  %6s %9s %9s %9s  %s\n", "leg", "step", "from",
-		"to", "dumps", "MB", "dump", "restore", "end");
+	printf("%4s %5s  %8s  %8s  %6s %9s %9s %9s  %s\n", "leg", "step",
+		"from", "to", "dumps", "MB", "dump", "restore", "end");
 	/* A step that had finished before has no state in a later leg. */
 	for (i = 0; i < n; i++)
 		if (rows[i].state[0])

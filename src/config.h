@@ -25,13 +25,13 @@ struct config_env {
 /* Which values are set; a field's comment names its key where they differ. */
 struct config {
 	/* [checkpoint] */
-	char *dir;          /* absolute; a leading ~ is already expanded */
-	double margin;      /* seconds */
-	double interval;    /* seconds, 0: none */
-	unsigned keep;      /* generations kept of a step, at least 1 */
-	unsigned max_legs;  /* 0: no limit */
-	double look_after;  /* seconds; the second look at the tree, 0: none */
-	double retry;       /* seconds before a failed dump is tried again */
+	char *dir;           /* absolute; a leading ~ is already expanded */
+	double margin;       /* seconds */
+	double interval;     /* seconds, 0: none */
+	unsigned keep;       /* generations kept of a step, at least 1 */
+	unsigned max_legs;   /* 0: no limit */
+	double look_after;   /* seconds; the second look at the tree, 0: none */
+	double retry;        /* seconds before a failed dump is tried again */
 	double dump_timeout; /* seconds that a dump may take, 0: no limit */
 	unsigned restore_tries; /* older generations tried, at least 1 */
 
@@ -46,13 +46,13 @@ struct config {
 	/* [capsule] */
 	enum isolation isolation;
 	char *private_dirs; /* space-separated absolute paths */
-	char *scratch;      /* where private files lie: "auto", "memory", path */
+	char *scratch; /* where private files lie: "auto", "memory", path */
 
 	/* [criu] */
-	char *criu;         /* key binary: absolute path, or a name in PATH */
+	char *criu;           /* key binary: absolute path, or a name in PATH */
 	uint64_t ghost_limit; /* bytes */
-	char *criu_extra;   /* key extra: lines for criu's configuration file,
-	                       separated by ';' */
+	char *criu_extra;     /* key extra: lines for criu's configuration file,
+				 separated by ';' */
 
 	/* [environment] */
 	struct config_env *env;

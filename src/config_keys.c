@@ -318,10 +318,8 @@ static int set_level(const char *text, enum log_level *field, struct err *err)
 
 /* The range is that of a number; of sizes there is none. */
 #define KEY(section, name, kind, field, standard, min, max)                    \
-	{                                                                      \
-#section, #name, #section "." #name, KIND_##kind,              \
-			offsetof(struct config, field), standard, min, max     \
-	}
+	{#section, #name, #section "." #name, KIND_##kind,                     \
+		offsetof(struct config, field), standard, min, max}
 
 /* clang-format off */
 const struct key config_keys[] = {

@@ -80,13 +80,11 @@ static const struct hint hints[] = {
 	{"Disk quota exceeded",
 		"your quota is used up: free some space, or name another "
 		"directory with [checkpoint] dir"},
-	{"has bad size",
-		"a file has changed since the checkpoint was made"},
+	{"has bad size", "a file has changed since the checkpoint was made"},
 	{"has bad build-ID",
 		"a program or library has changed since the checkpoint was "
 		"made"},
-	{"Can't open file",
-		"a file that the command had open is missing here"},
+	{"Can't open file", "a file that the command had open is missing here"},
 	{"File exists",
 		"a process number of the command is in use on this node"},
 	{"Can't seize",
@@ -168,8 +166,8 @@ static void explain_file(
 	auto_free char *late = read_file_at(dir, name, LOG_MAX, NULL, NULL);
 	auto_free char *early =
 		read_file_at(dir, early_log, LOG_MAX, NULL, NULL);
-	auto_free char *log = xasprintf(
-		"%s%s", early ? early : "", late ? late : "");
+	auto_free char *log =
+		xasprintf("%s%s", early ? early : "", late ? late : "");
 	size_t n;
 
 	if (early && *early && !first_error(log, &n)) {
@@ -315,7 +313,8 @@ int engine_dump(const struct engine *e, int images, pid_t root, bool stop,
 	criu_set_leave_running(!stop);
 	ret = criu_dump();
 	if (ret < 0)
-		explain_file(log_dir(e, images), "dump.log", "the dump failed", err);
+		explain_file(
+			log_dir(e, images), "dump.log", "the dump failed", err);
 	return ret < 0 ? -1 : 0;
 }
 

@@ -16,12 +16,12 @@
  * each is called at most once in it.
  */
 struct engine {
-	char criu[4096];   /* absolute path of the criu program */
-	bool unprivileged; /* not run by root */
+	char criu[4096];      /* absolute path of the criu program */
+	bool unprivileged;    /* not run by root */
 	uint64_t ghost_limit; /* bytes */
-	const char *extra; /* lines for criu's configuration, ';' between */
-	int cache;         /* a directory on a tmpfs for criu's cache and logs, or -1 */
-	bool verbose;      /* a full log instead of errors and warnings */
+	const char *extra;    /* lines for criu's configuration, ';' between */
+	int cache; /* a directory on a tmpfs for criu's cache and logs, or -1 */
+	bool verbose; /* a full log instead of errors and warnings */
 };
 
 /* Find the program that the configuration names. */

@@ -32,14 +32,14 @@ static bool is_terminal(const struct stat *st)
 	unsigned m = major(st->st_rdev);
 
 	/* Consoles and serial lines (4, 5), Unix98 pseudo-terminals. */
-	return S_ISCHR(st->st_mode) && (m == 4 || m == 5 ||
-		(m >= 136 && m <= 143));
+	return S_ISCHR(st->st_mode) &&
+	       (m == 4 || m == 5 || (m >= 136 && m <= 143));
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
-		a->st_rdev == b->st_rdev;
+	       a->st_rdev == b->st_rdev;
 }
 
 /*
@@ -136,7 +136,7 @@ static bool list_file(struct survey *s, const char *key, int stream,
 static int open_again(const char *path, unsigned flags)
 {
 	const unsigned keep = O_ACCMODE | O_APPEND | O_DIRECTORY | O_NONBLOCK |
-		O_SYNC | O_PATH;
+			      O_SYNC | O_PATH;
 
 	return open(path, (int)(flags & keep) | O_NOCTTY | O_CLOEXEC);
 }
@@ -184,7 +184,7 @@ static bool list_outside(struct survey *s, const struct proc_fd *f, int stream,
 	const struct proc_fdinfo *info)
 {
 	bool ok = can_come_back(s, f, stream, info) &&
-		list_key(s, f, info->mnt_id, stream, info);
+		  list_key(s, f, info->mnt_id, stream, info);
 
 	for (size_t i = 0; ok && i < s->n_overlays; i++) {
 		const struct overlay *o = &s->overlay[i];
@@ -306,7 +306,7 @@ static int inherit_file(const struct entry *e,
 			return err_set(err, ENOMEM, "inherit %s", e->key);
 		fd = copy_fd(e->stream);
 	} else if (e->stream == 0 && !fstat(0, &here) &&
-		!stat(e->path, &there) && same_file(&here, &there)) {
+		   !stat(e->path, &there) && same_file(&here, &there)) {
 		fd = copy_fd(0);
 	} else {
 		fd = open_again(e->path, e->flags);

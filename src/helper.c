@@ -54,6 +54,6 @@ int helper_done(struct helper *h, int status, struct err *err)
 			*err = *h->err;
 		return -1;
 	}
-	return err_set(err, 0, "the helper was killed by signal %d",
-		WTERMSIG(status));
+	return err_set(
+		err, 0, "the helper was killed by signal %d", WTERMSIG(status));
 }

@@ -12,7 +12,7 @@
  * work(arg) and ends; what it changes in memory is lost, but for *err.
  */
 struct helper {
-	pid_t pid; /* 0: none is running */
+	pid_t pid;       /* 0: none is running */
 	struct err *err; /* shared with the helper */
 };
 

@@ -170,7 +170,7 @@ static void start_command(struct self *k)
 		err_set(&r.result.err, errno, "fork");
 	/* The write end closes at execve: nothing to read means success. */
 	if (k->root < 0 || read(fds[0], &r.result.err, sizeof(r.result.err)) ==
-			sizeof(r.result.err))
+				   sizeof(r.result.err))
 		r.type = R_START_FAILED;
 	close(fds[0]);
 	if (r.type == R_START_FAILED)
@@ -268,8 +268,8 @@ static void go_on_numbering(const struct self *k, struct report *r)
 		json_object_get(k->plan->manifest, "last_pid"));
 	struct err err;
 
-	if (in_capsule(k) && capsule_set_last_pid(
-			last > FIRST_PID ? last : FIRST_PID, &err))
+	if (in_capsule(k) &&
+		capsule_set_last_pid(last > FIRST_PID ? last : FIRST_PID, &err))
 		snprintf(r->note, sizeof(r->note), "%.200s", err.text);
 }
 
@@ -288,8 +288,7 @@ static void restore(struct self *k)
 
 	if (!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = engine_restore(&p->engine, p->capsule.generation,
-			json_object_get(p->manifest, "outside"),
-			&r.result.err);
+			json_object_get(p->manifest, "outside"), &r.result.err);
 	if (dup2(out, 1) < 0 || dup2(errs, 2) < 0 ||
 		capsule_lend_caps(&k->capsule, false, &r.result.err))
 		k->root = -1;
@@ -453,8 +452,8 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 
 /* --- the supervisor's side --- */
 
-int keeper_start(struct keeper *k, const struct keeper_plan *plan,
-	struct err *err)
+int keeper_start(
+	struct keeper *k, const struct keeper_plan *plan, struct err *err)
 {
 	int sock[2];
 

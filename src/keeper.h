@@ -40,12 +40,12 @@ struct request {
 };
 
 enum report_type {
-	R_READY,          /* the capsule stands; note may be filled */
-	R_UNABLE,         /* it does not; result.err; the keeper ends */
+	R_READY,  /* the capsule stands; note may be filled */
+	R_UNABLE, /* it does not; result.err; the keeper ends */
 	R_STARTED,
-	R_START_FAILED,   /* result.err.num is the errno of execve(2) */
-	R_EXITED,         /* status as of waitpid(2) */
-	R_DUMPED,         /* result */
+	R_START_FAILED, /* result.err.num is the errno of execve(2) */
+	R_EXITED,       /* status as of waitpid(2) */
+	R_DUMPED,       /* result */
 	R_DUMP_FAILED,
 	R_RESTORED,
 	R_RESTORE_FAILED,
@@ -83,8 +83,8 @@ struct keeper {
  * Fork the keeper. Its first report is R_READY or R_UNABLE. -1 with *err if
  * the namespaces cannot be made.
  */
-int keeper_start(struct keeper *k, const struct keeper_plan *plan,
-	struct err *err);
+int keeper_start(
+	struct keeper *k, const struct keeper_plan *plan, struct err *err);
 
 /* Send a request. If the keeper is gone, keeper_read() tells. */
 void keeper_ask(const struct keeper *k, const struct request *r);

@@ -65,8 +65,8 @@ static void say(enum log_level level, const char *fmt, va_list ap)
 
 	if (level > shown)
 		return;
-	n = (size_t)snprintf(line, sizeof(line), "checkpointer: %s",
-		mark[level]);
+	n = (size_t)snprintf(
+		line, sizeof(line), "checkpointer: %s", mark[level]);
 	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	n = strlen(line);
 	line[n++] = '\n';

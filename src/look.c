@@ -47,8 +47,7 @@ static unsigned in_table(pid_t pid, const char *table, unsigned long inode)
 	f = fopen(path, "re");
 	/* The columns of proc_pid_net(5): sl local remote st ... inode */
 	while (f && getline(&line, &room, f) > 0)
-		if (sscanf(line,
-			    " %*s %*s %*s %x %*s %*s %*s %*s %*s %lu",
+		if (sscanf(line, " %*s %*s %*s %x %*s %*s %*s %*s %*s %lu",
 			    &state, &i) == 2 &&
 			i == inode)
 			return state;
@@ -105,8 +104,8 @@ static void look_at_device(struct look *l, const struct proc_fd *f)
 		if (!strncmp(f->target, devices[i].prefix,
 			    strlen(devices[i].prefix)))
 			advice = devices[i].advice;
-	snprintf(what, sizeof(what), "descriptor %d, the device %.100s,",
-		f->fd, f->target);
+	snprintf(what, sizeof(what), "descriptor %d, the device %.100s,", f->fd,
+		f->target);
 	say(l, what, advice);
 }
 
@@ -147,7 +146,8 @@ static void look_at_maps(struct look *l)
 			!strncmp(name, "/memfd:", 7) ||
 			!strncmp(name, "/dev/zero", 9))
 			continue;
-		say(l, strncmp(name, "/SYSV", 5)
+		say(l,
+			strncmp(name, "/SYSV", 5)
 				? "a mapped file that was deleted (as Python's "
 				  "multiprocessing does)"
 				: "System V shared memory",
@@ -171,8 +171,8 @@ static bool other_namespace(pid_t pid, pid_t right, const char *name)
 
 static void look_at_namespaces(struct look *l, pid_t right)
 {
-	static const char *const names[] = {"user", "mnt", "pid", "net", "ipc",
-		"uts"};
+	static const char *const names[] = {
+		"user", "mnt", "pid", "net", "ipc", "uts"};
 	char what[64];
 
 	for (size_t i = 0; i < LEN(names); i++) {

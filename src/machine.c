@@ -120,7 +120,7 @@ struct transition machine_next(enum state s, enum event ev)
 bool machine_is_running(enum state s)
 {
 	return s == S_RUNNING || s == S_RESTORED || s == S_SAVING ||
-		s == S_ENDING;
+	       s == S_ENDING;
 }
 
 const char *machine_state_name(enum state s)

@@ -13,12 +13,12 @@ enum state {
 	S_SAVING,      /* a dump is under way, the command goes on after it */
 	S_LEAVING,     /* the leg's last dump is under way */
 	S_SUBMITTING,  /* the generation is committed, the tree is stopped, the
-	                  successor is being submitted */
+			  successor is being submitted */
 	S_RESUBMITTED, /* the successor is accepted, the tree is killed */
 	S_STOPPED,     /* as before, but nobody wanted a successor */
 	S_ENDING,      /* the command was asked to end */
 	S_FINISHED,    /* the command ended by itself */
-	S_FAILED,      /* nothing could be started or restored, or all was lost */
+	S_FAILED, /* nothing could be started or restored, or all was lost */
 	N_STATES
 };
 
@@ -27,8 +27,8 @@ enum event {
 	E_START_FAILED,
 	E_RESTORED,
 	E_RESTORE_FAILED,
-	E_LEAVE,     /* checkpoint and leave: warning signal, deadline, request */
-	E_SAVE,      /* checkpoint and continue: signal, interval, request */
+	E_LEAVE, /* checkpoint and leave: warning signal, deadline, request */
+	E_SAVE,  /* checkpoint and continue: signal, interval, request */
 	E_TERMINATE, /* end the command, there is no time for a checkpoint */
 	E_DUMPED,    /* a generation is committed */
 	E_DUMP_FAILED,

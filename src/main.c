@@ -40,7 +40,9 @@ static const char usage_text[] =
 	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
 	"checkpointer.ini(5).\n";
 
-enum { OPT_ISOLATION = 256 };
+enum {
+	OPT_ISOLATION = 256
+};
 
 static const struct option options[] = {
 	{"time-limit", required_argument, NULL, 't'},
@@ -106,8 +108,8 @@ static int unknown_option(char *const argv[])
 	snprintf(word, sizeof(word), "%s", argv[optind - 1]);
 	word[strcspn(word, "=")] = '\0';
 	near = !strncmp(word, "--", 2)
-		? did_you_mean(word + 2, names, LEN(names))
-		: NULL;
+		       ? did_you_mean(word + 2, names, LEN(names))
+		       : NULL;
 	if (near)
 		log_error("unknown option or missing value: %s (did you mean "
 			  "--%s?)",

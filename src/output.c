@@ -25,7 +25,7 @@ static bool is_at_risk(int stream, struct stat *st)
 		return false;
 	/* With 2>&1 one of the two is enough. */
 	return stream == 1 || fstat(1, &out) || out.st_dev != st->st_dev ||
-		out.st_ino != st->st_ino;
+	       out.st_ino != st->st_ino;
 }
 
 /* Copy [from, to) to the same place in the other file. */
@@ -54,8 +54,8 @@ static int copy_range(int in, int out, off_t from, off_t to)
 	return 0;
 }
 
-static int keep_one(int step, int stream, const struct stat *st,
-	struct err *err)
+static int keep_one(
+	int step, int stream, const struct stat *st, struct err *err)
 {
 	char name[16], path[32];
 	auto_close int in = -1;
@@ -68,8 +68,8 @@ static int keep_one(int step, int stream, const struct stat *st,
 	in = open(path, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
 		return err_set(err, errno, "read standard output's file");
-	out = openat(step, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-		0600);
+	out = openat(
+		step, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out < 0 || fstat(out, &have))
 		return err_set(err, errno, "open %s", name);
 	if (copy_range(in, out, have.st_size, st->st_size) || fsync(out))
@@ -87,8 +87,8 @@ int output_keep(int step, struct err *err)
 	return 0;
 }
 
-static int put_back_one(int step, int stream, const struct stat *st,
-	struct err *err)
+static int put_back_one(
+	int step, int stream, const struct stat *st, struct err *err)
 {
 	auto_close int in = -1;
 	struct stat have;

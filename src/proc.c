@@ -123,8 +123,8 @@ void proc_fds(pid_t pid, bool (*cb)(const struct proc_fd *, void *), void *arg)
 		if (!isdigit((unsigned char)*e->d_name))
 			continue;
 		f.fd = (int)strtol(e->d_name, NULL, 10);
-		n = readlinkat(dirfd(d), e->d_name, f.target,
-			sizeof(f.target) - 1);
+		n = readlinkat(
+			dirfd(d), e->d_name, f.target, sizeof(f.target) - 1);
 		if (n < 0)
 			continue;
 		f.target[n] = '\0';
@@ -153,8 +153,8 @@ bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info)
 	return p && sscanf(p, "mnt_id: %d", &info->mnt_id) == 1;
 }
 
-void proc_mounts(void (*cb)(int id, const char *point, const char *type,
-			 void *arg),
+void proc_mounts(
+	void (*cb)(int id, const char *point, const char *type, void *arg),
 	void *arg)
 {
 	auto_file FILE *f = fopen("/proc/self/mountinfo", "re");

@@ -26,7 +26,7 @@ struct proc_stat {
 	char comm[64];
 	char state; /* R, S, D, Z, T, t, ... */
 	pid_t ppid, pgrp, session;
-	int tty; /* controlling terminal, 0: none */
+	int tty;                  /* controlling terminal, 0: none */
 	unsigned long long start; /* clock ticks after boot */
 };
 
@@ -61,8 +61,8 @@ bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info);
  * Call cb with id, mount point and file system type of every mount of the
  * calling process's mount namespace. The texts are only lent.
  */
-void proc_mounts(void (*cb)(int id, const char *point, const char *type,
-			 void *arg),
+void proc_mounts(
+	void (*cb)(int id, const char *point, const char *type, void *arg),
 	void *arg);
 
 void int_list_add(struct int_list *l, int v);

@@ -47,8 +47,8 @@ struct sched {
 	 * Submit the successor of this leg, which continues the chain. May
 	 * block. 0 only when the successor is accepted for certain.
 	 */
-	int (*submit)(const struct config *cfg, const char *chain,
-		struct err *err);
+	int (*submit)(
+		const struct config *cfg, const char *chain, struct err *err);
 
 	/* Will a successor run the batch script again from its top? */
 	bool (*reruns_script)(void);

@@ -48,8 +48,8 @@ static int report(char what, struct err *err)
 	/* Fails at once if nobody listens any more. */
 	fd = open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
-		return err_set(err, errno, "tell the batch job through %s",
-			path);
+		return err_set(
+			err, errno, "tell the batch job through %s", path);
 	if (!S_ISFIFO(st.st_mode) || st.st_uid != geteuid())
 		return err_set(err, 0, "%s is not a FIFO of yours", path);
 	if (write_all(fd, &what, 1))
@@ -66,8 +66,9 @@ static int local_facts(
 		return -1;
 	job->key = key ? xstrdup(key) : local_new_name();
 	job->limit = cfg->time_limit;
-	job->end = end ? strtod(end, NULL)
-		       : cfg->time_limit > 0 ? now_wall() + cfg->time_limit : 0;
+	job->end = end                   ? strtod(end, NULL)
+		   : cfg->time_limit > 0 ? now_wall() + cfg->time_limit
+					 : 0;
 	return 0;
 }
 

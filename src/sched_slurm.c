@@ -43,13 +43,13 @@ static uint32_t own_id(void)
 /* Only in a batch job is there a script that can run again. */
 static bool slurm_here(void)
 {
-	return own_id() && getenv("SLURM_JOB_NAME") &&
-		getenv("SLURM_JOBID") && !getenv("CHECKPOINTER_LOCAL_JOB");
+	return own_id() && getenv("SLURM_JOB_NAME") && getenv("SLURM_JOBID") &&
+	       !getenv("CHECKPOINTER_LOCAL_JOB");
 }
 
 /* Call use(job, arg) with what the controller knows of this job. */
-static int ask_controller(
-	void (*use)(const slurm_job_info_t *, void *), void *arg, struct err *err)
+static int ask_controller(void (*use)(const slurm_job_info_t *, void *),
+	void *arg, struct err *err)
 {
 	job_info_msg_t *msg = NULL;
 	bool found = false;
@@ -131,8 +131,8 @@ static int slurm_submit(
 			"requeue job %u: it may not be requeued (submit it "
 			"with sbatch --requeue)",
 			own_id());
-	return err_set(err, 0, "requeue job %u: %s", own_id(),
-		slurm_strerror(errno));
+	return err_set(
+		err, 0, "requeue job %u: %s", own_id(), slurm_strerror(errno));
 }
 
 static bool slurm_reruns_script(void)

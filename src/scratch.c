@@ -16,15 +16,15 @@ static bool is_memory(const char *path)
 {
 	struct statfs fs;
 
-	return !statfs(path, &fs) && (fs.f_type == TMPFS_MAGIC ||
-					     fs.f_type == RAMFS_MAGIC);
+	return !statfs(path, &fs) &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 /* Remove name below dir, as rm -rf does; crosses no symlink. */
 static void remove_tree(int dir, const char *name)
 {
-	int fd = openat(dir, name,
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(
+		dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 

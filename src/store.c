@@ -12,7 +12,7 @@
 #include "util.h"
 
 #define MANIFEST_VERSION 1
-#define MANIFEST_MAX (4U << 20)
+#define MANIFEST_MAX     (4U << 20)
 
 static void dir_name(unsigned gen, char *buf)
 {
@@ -74,8 +74,8 @@ int store_create(int step, unsigned gen, struct err *err)
 	dir_name(gen, name);
 	if (mkdirat(step, name, 0700))
 		return err_set(err, errno, "make directory %s", name);
-	fd = openat(step, name,
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(
+		step, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(err, errno, "open directory %s", name);
 	return fd;
@@ -96,9 +96,9 @@ static int settle_image(int images, const char *name, json_t *list,
 	if (fchmod(fd, 0600) || fsync(fd))
 		return err_set(err, errno, "fsync image %s", name);
 	*bytes += (uint64_t)st.st_size;
-	if (json_array_append_new(list,
-		    json_pack("{s:s, s:I}", "name", name, "size",
-			    (json_int_t)st.st_size)))
+	if (json_array_append_new(
+		    list, json_pack("{s:s, s:I}", "name", name, "size",
+				  (json_int_t)st.st_size)))
 		return err_set(err, ENOMEM, "list image %s", name);
 	return 0;
 }
@@ -114,16 +114,15 @@ static int settle_images(
 		return err_set(err, errno, "list images");
 	while (!ret && (e = readdir(d)))
 		if (!is_dot(e->d_name))
-			ret = settle_image(
-				images, e->d_name, list, bytes, err);
+			ret = settle_image(images, e->d_name, list, bytes, err);
 	closedir(d);
 	if (!ret && fsync(images))
 		ret = err_set(err, errno, "fsync image directory");
 	return ret;
 }
 
-int store_commit(int step, unsigned gen, int images, json_t *manifest,
-	struct err *err)
+int store_commit(
+	int step, unsigned gen, int images, json_t *manifest, struct err *err)
 {
 	auto_free char *text = NULL;
 	json_t *list = json_array();
@@ -135,8 +134,8 @@ int store_commit(int step, unsigned gen, int images, json_t *manifest,
 		return -1;
 	}
 	if (json_object_set_new(manifest, "images", list) ||
-		json_object_set_new(manifest, "version",
-			json_integer(MANIFEST_VERSION)) ||
+		json_object_set_new(
+			manifest, "version", json_integer(MANIFEST_VERSION)) ||
 		json_object_set_new(manifest, "gen", json_integer(gen)) ||
 		json_object_set_new(
 			manifest, "bytes", json_integer((json_int_t)bytes)))
@@ -176,12 +175,12 @@ int store_remove(int step, unsigned gen, struct err *err)
 	if (unlinkat(step, name, 0) && errno != ENOENT)
 		return err_set(err, errno, "remove %s", name);
 	dir_name(gen, name);
-	dir = openat(step, name,
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	dir = openat(
+		step, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return errno == ENOENT
-			? 0
-			: err_set(err, errno, "open directory %s", name);
+			       ? 0
+			       : err_set(err, errno, "open directory %s", name);
 	if (empty_dir(dir, err))
 		return -1;
 	if (unlinkat(step, name, AT_REMOVEDIR))
@@ -249,8 +248,8 @@ static int check_images(int images, const json_t *list, struct err *err)
 				name);
 		if (st.st_size != json_integer_value(size))
 			return err_set(err, 0,
-				"image %s has %lld bytes instead of %lld",
-				name, (long long)st.st_size,
+				"image %s has %lld bytes instead of %lld", name,
+				(long long)st.st_size,
 				(long long)json_integer_value(size));
 	}
 	return 0;
@@ -296,8 +295,8 @@ json_t *store_open(int step, unsigned gen, int *images, struct err *err)
 	if (!m)
 		return NULL;
 	dir_name(gen, name);
-	dir = openat(step, name,
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	dir = openat(
+		step, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		err_set(err, errno, "open image directory %s", name);
 	if (dir < 0 || check_images(dir, json_object_get(m, "images"), err)) {

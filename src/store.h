@@ -24,8 +24,8 @@ int store_create(int step, unsigned gen, struct err *err);
  * is written aside, fsynced and renamed. manifest is an object; the function
  * adds to it and does not take it over.
  */
-int store_commit(int step, unsigned gen, int images, json_t *manifest,
-	struct err *err);
+int store_commit(
+	int step, unsigned gen, int images, json_t *manifest, struct err *err);
 
 /* Forget a generation, committed or not. A missing one is no error. */
 int store_remove(int step, unsigned gen, struct err *err);

@@ -24,19 +24,19 @@ struct sup {
 	struct scratch scratch;
 	struct relay relay;
 
-	unsigned gen;      /* being dumped or restored, or the last one */
-	unsigned tries;    /* restores tried */
-	bool leaving;      /* the last dump was to leave */
-	bool leave_soon;   /* remembered until it can be done */
-	bool stay_down;    /* leave without a successor */
-	bool asked_to_end; /* a second request is not discussed */
-	bool gone;         /* the command ended while submitting */
-	int status;        /* how the command ended, as of waitpid(2) */
-	int result;        /* exit status of the supervisor, or -1: status */
+	unsigned gen;        /* being dumped or restored, or the last one */
+	unsigned tries;      /* restores tried */
+	bool leaving;        /* the last dump was to leave */
+	bool leave_soon;     /* remembered until it can be done */
+	bool stay_down;      /* leave without a successor */
+	bool asked_to_end;   /* a second request is not discussed */
+	bool gone;           /* the command ended while submitting */
+	int status;          /* how the command ended, as of waitpid(2) */
+	int result;          /* exit status of the supervisor, or -1: status */
 	double dump_seconds; /* of the slowest dump so far */
-	double since;      /* when the present state began */
+	double since;        /* when the present state began */
 	struct worker_result last; /* of the worker's last report */
-	char reason[512];  /* of a failure, for the journal */
+	char reason[512];          /* of a failure, for the journal */
 
 	ev_io reports;
 	ev_child children;

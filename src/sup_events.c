@@ -114,7 +114,7 @@ static void asked_to_end(struct sup *u)
 static bool goes_to_group(int sig)
 {
 	return sig == SIGINT || sig == SIGQUIT || sig == SIGHUP ||
-		sig == SIGTSTP || sig == SIGCONT || sig == SIGWINCH;
+	       sig == SIGTSTP || sig == SIGCONT || sig == SIGWINCH;
 }
 
 static void on_signal(EV_P_ ev_signal *w, int revents)

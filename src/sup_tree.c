@@ -55,8 +55,8 @@ static void start_keeper(struct sup *u, enum isolation isolation)
 	if (isolation == ISOLATION_USER)
 		u->plan.capsule.scratch =
 			scratch_make(&u->scratch, u->s->cfg->scratch);
-	if (relay_make(&u->relay,
-		    json_object_get(u->plan.manifest, "outside"), &err))
+	if (relay_make(&u->relay, json_object_get(u->plan.manifest, "outside"),
+		    &err))
 		log_warn("standard streams: %s", err.text);
 	memcpy(u->plan.std, u->relay.fd, sizeof(u->plan.std));
 	if (keeper_start(&u->keeper, &u->plan, &err)) {
@@ -183,8 +183,8 @@ static void start_failed(struct sup *u, const struct report *r)
 
 static void handle(struct sup *u, const struct report *r)
 {
-	enum event on_failure = r->type == R_RESTORE_FAILED ? E_RESTORE_FAILED
-							    : E_DUMP_FAILED;
+	enum event on_failure =
+		r->type == R_RESTORE_FAILED ? E_RESTORE_FAILED : E_DUMP_FAILED;
 
 	u->last = r->result;
 	if (r->note[0])
@@ -238,4 +238,3 @@ void sup_on_report(EV_P_ ev_io *w, int revents)
 		sup_post(u, E_LOST);
 	}
 }
-

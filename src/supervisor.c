@@ -40,9 +40,9 @@ static json_t *state_line(const struct sup *u, enum event on)
 				"bytes", (json_int_t)u->last.bytes, "seconds",
 				u->last.seconds, "frozen", u->last.frozen));
 	if (on == E_RESTORED)
-		json_object_update_new(j,
-			json_pack("{s:i, s:f}", "gen", (int)u->gen, "seconds",
-				u->last.seconds));
+		json_object_update_new(
+			j, json_pack("{s:i, s:f}", "gen", (int)u->gen,
+				   "seconds", u->last.seconds));
 	if (u->state == S_FINISHED)
 		json_object_set_new(j, "status", json_integer(u->status));
 	if (on == E_DUMP_FAILED || on == E_RESTORE_FAILED ||
@@ -55,7 +55,7 @@ static void write_state(const struct sup *u, enum event on)
 {
 	/* What a later leg relies on must be on disk; the rest is history. */
 	bool sync = on == E_DUMPED || u->state == S_RESUBMITTED ||
-		u->state == S_STOPPED || u->state == S_FINISHED;
+		    u->state == S_STOPPED || u->state == S_FINISHED;
 	struct err err;
 
 	/* The command must not suffer from a full disk. */
@@ -144,8 +144,7 @@ static int submit_work(void *arg, struct err *err)
 
 	if (chain_in_place(u->s->chain, err))
 		return -1;
-	if (u->s->sched->reruns_script() &&
-		output_keep(u->s->step->dir, err))
+	if (u->s->sched->reruns_script() && output_keep(u->s->step->dir, err))
 		return -1;
 	return u->s->sched->submit(u->s->cfg, u->s->chain->id, err);
 }
@@ -215,8 +214,7 @@ static void finish(struct sup *u)
 {
 	struct err err;
 
-	if (u->s->sched->reruns_script() &&
-		output_keep(u->s->step->dir, &err))
+	if (u->s->sched->reruns_script() && output_keep(u->s->step->dir, &err))
 		log_warn("%s", err.text);
 	/* Nobody needs them any more, and they hold the job's memory. */
 	store_collect(u->s->step->dir, 0);

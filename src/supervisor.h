@@ -13,7 +13,7 @@ struct supervision {
 	struct sched_job *job;
 	struct chain *chain;
 	struct step *step;
-	char *const *argv;      /* the command */
+	char *const *argv; /* the command */
 	const char *cwd;
 	char *const *self_argv; /* this program's own command line */
 	sigset_t mask;          /* signal mask for the command */

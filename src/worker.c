@@ -76,8 +76,8 @@ static const char *isolation_text(const struct capsule *c)
 }
 
 /* Takes over outside. */
-static json_t *make_manifest(const struct worker_dump *d,
-	const struct capsule *c, json_t *outside)
+static json_t *make_manifest(
+	const struct worker_dump *d, const struct capsule *c, json_t *outside)
 {
 	json_t *m = json_deep_copy(d->facts);
 	struct utsname u;

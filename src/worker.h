@@ -15,19 +15,19 @@
 /* What a worker has to tell; lies in memory that it shares with the keeper. */
 struct worker_result {
 	bool ok;
-	uint64_t bytes;   /* dump: size of the generation */
-	double seconds;   /* how long it took, commit included */
-	double frozen;    /* dump: seconds that the tree did not run; for a
-	                     last dump, until the worker ended */
-	struct err err;   /* if not ok */
+	uint64_t bytes; /* dump: size of the generation */
+	double seconds; /* how long it took, commit included */
+	double frozen;  /* dump: seconds that the tree did not run; for a
+			   last dump, until the worker ended */
+	struct err err; /* if not ok */
 };
 
 struct worker_dump {
-	int step;       /* directory of the step */
-	unsigned gen;   /* number of the new generation */
-	bool leave;     /* leave the tree stopped */
+	int step;     /* directory of the step */
+	unsigned gen; /* number of the new generation */
+	bool leave;   /* leave the tree stopped */
 	pid_t root;
-	json_t *facts;  /* what the supervisor knows, copied to the manifest */
+	json_t *facts; /* what the supervisor knows, copied to the manifest */
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */

@@ -77,7 +77,8 @@ static void test_no_criu(void **state)
 	struct err err = {0};
 
 	(void)state;
-	assert_int_equal(look_at_criu("/nonexistent/criu", getpid(), true, &err), -1);
+	assert_int_equal(
+		look_at_criu("/nonexistent/criu", getpid(), true, &err), -1);
 	assert_non_null(strstr(err.text, "/nonexistent/criu"));
 	assert_int_equal(look_at_criu("/bin/true", getpid(), true, &err), -1);
 }
