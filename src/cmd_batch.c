@@ -24,37 +24,36 @@ struct batch {
 	pid_t shell;
 	char *dir, *fifo; /* where the steps report */
 	int report;
+	pid_t step[64]; /* supervisors that are at work */
+	size_t n_steps;
+	bool successor; /* a step wants one */
+	bool stopping;  /* asked to end: no successor, the steps stop */
 };
 
-/* Signals go to the script, as a scheduler's would. */
-static volatile sig_atomic_t script_pid;
+static const int passed[] = {
+	SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT};
 
-static void pass_on(int sig)
-{
-	if (script_pid > 0)
-		kill(script_pid, sig);
-}
+/* Set by the handler, which runs only while ppoll(2) waits. */
+static volatile sig_atomic_t caught[NSIG];
 
-/* SIGCHLD has to interrupt ppoll(2), no more. */
-static void wake_up(int sig)
+static void on_signal(int sig)
 {
-	(void)sig;
+	caught[sig] = 1;
 }
 
 static void watch_signals(void)
 {
-	static const int passed[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT};
-	struct sigaction sa = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
-	sigset_t child;
+	struct sigaction sa = {.sa_handler = on_signal};
+	sigset_t all;
 
-	for (size_t i = 0; i < LEN(passed); i++)
+	sigemptyset(&all);
+	for (size_t i = 0; i < LEN(passed); i++) {
 		sigaction(passed[i], &sa, NULL);
-	sa.sa_handler = wake_up;
+		sigaddset(&all, passed[i]);
+	}
 	sigaction(SIGCHLD, &sa, NULL);
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, NULL);
+	sigaddset(&all, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
 /*
@@ -107,46 +106,75 @@ static bool has_ended(struct batch *b, int *status)
 {
 	pid_t pid = b->shell ? waitpid(b->shell, status, WNOHANG) : -1;
 
-	if (pid == b->shell)
-		b->shell = script_pid = 0;
+	if (pid > 0 && pid == b->shell)
+		b->shell = 0;
 	return b->shell == 0;
 }
 
-/* One letter of a step. */
-static void hear_step(int report, int *active, bool *successor)
+static void forget_step(struct batch *b, pid_t pid)
 {
-	char what;
+	for (size_t i = 0; i < b->n_steps; i++)
+		if (b->step[i] == pid)
+			b->step[i--] = b->step[--b->n_steps];
+}
 
-	if (read(report, &what, 1) != 1)
+static void hear_step(struct batch *b)
+{
+	struct local_report r;
+
+	if (read(b->report, &r, sizeof(r)) != sizeof(r))
 		return;
-	*active += what == LOCAL_BEGIN;
-	*active -= what == LOCAL_LEFT || what == LOCAL_DONE;
-	*successor |= what == LOCAL_SUBMIT;
+	if (r.what == LOCAL_BEGIN && b->n_steps < LEN(b->step))
+		b->step[b->n_steps++] = r.pid;
+	else if (r.what == LOCAL_SUBMIT)
+		b->successor = true;
+	else
+		forget_step(b, r.pid);
 }
 
 /*
- * Until the script ends, or until a successor is wanted and no step is at
- * work any more: steps that have left hold the shell at its line.
+ * A shell would die of the signal, and its steps without a checkpoint with it:
+ * the steps get it, and only where there are none the script.
  */
-static void follow(struct batch *b, int report, int *status, bool *successor)
+static void pass_on(struct batch *b)
 {
-	struct pollfd p = {.fd = report, .events = POLLIN};
-	sigset_t waiting;
-	int active = 0;
+	for (size_t i = 0; i < LEN(passed); i++) {
+		int sig = passed[i];
 
-	sigprocmask(SIG_SETMASK, NULL, &waiting);
-	sigdelset(&waiting, SIGCHLD);
-	while (!has_ended(b, status) && (!*successor || active > 0))
-		if (ppoll(&p, 1, NULL, &waiting) > 0)
-			hear_step(report, &active, successor);
+		if (!caught[sig])
+			continue;
+		caught[sig] = 0;
+		b->stopping |= sig == SIGTERM && b->n_steps > 0;
+		for (size_t j = 0; j < b->n_steps; j++)
+			kill(b->step[j], sig);
+		if (!b->n_steps && b->shell)
+			kill(b->shell, sig);
+	}
 }
 
-static int run_leg(struct batch *b, bool *successor)
+/*
+ * Until the script ends, or until it is to be ended and no step is at work any
+ * more: steps that have left hold the shell at its line.
+ */
+static void follow(struct batch *b, int *status)
+{
+	struct pollfd p = {.fd = b->report, .events = POLLIN};
+
+	while (!has_ended(b, status) &&
+		(!(b->successor || b->stopping) || b->n_steps > 0)) {
+		if (ppoll(&p, 1, NULL, &b->in->mask) > 0)
+			hear_step(b);
+		pass_on(b);
+	}
+}
+
+static int run_leg(struct batch *b)
 {
 	int status = 0;
 	pid_t group;
 
-	*successor = false;
+	b->successor = false;
+	b->n_steps = 0;
 	group = b->shell = fork();
 	if (group == 0)
 		become_script(b);
@@ -156,14 +184,12 @@ static int run_leg(struct batch *b, bool *successor)
 	}
 	/* The child does the same: whoever comes first. */
 	setpgid(group, group);
-	script_pid = group;
-	follow(b, b->report, &status, successor);
+	follow(b, &status);
 	/* A job ends with all its processes. */
 	kill(-group, SIGKILL);
 	if (b->shell)
 		while (waitpid(b->shell, &status, 0) < 0 && errno == EINTR)
 			;
-	script_pid = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -221,6 +247,22 @@ static int check_script(const char *path)
 	return 0;
 }
 
+static int run_legs(struct batch *b)
+{
+	int status;
+
+	do {
+		b->leg++;
+		log_info("%s: leg %u begins", b->chain, b->leg);
+		status = run_leg(b);
+	} while (b->successor && !b->stopping);
+	if (!b->stopping)
+		return status;
+	log_info("stopped; continue with: checkpointer batch --chain=%s %s",
+		b->chain, b->in->args[0]);
+	return EX_TEMPFAIL;
+}
+
 int cmd_batch(struct invocation *in)
 {
 	auto_free char *name = local_new_name();
@@ -231,18 +273,14 @@ int cmd_batch(struct invocation *in)
 		.chain = given ? given : name,
 		.report = -1,
 	};
-	bool successor = true;
 	int ret = check_script(in->args[0]), status = 0;
 
 	if (ret)
 		return ret;
 	watch_signals();
 	ret = make_fifo(&b);
-	while (!ret && successor) {
-		b.leg++;
-		log_info("%s: leg %u begins", b.chain, b.leg);
-		status = run_leg(&b, &successor);
-	}
+	if (!ret)
+		status = run_legs(&b);
 	remove_fifo(&b);
 	return ret ? ret : status;
 }

@@ -3,6 +3,8 @@
 #ifndef LOCAL_H
 #define LOCAL_H
 
+#include <sys/types.h>
+
 /*
  * A local job is one of two things:
  *
@@ -19,7 +21,12 @@
 #define LOCAL_REPORT "CHECKPOINTER_LOCAL_REPORT" /* path of the FIFO */
 #define LOCAL_CHAIN  "CHECKPOINTER_CHAIN"
 
-/* One letter each through the FIFO. */
+/* What goes through the FIFO, in one write(2) each. */
+struct local_report {
+	char what;
+	pid_t pid; /* of the step's supervisor */
+};
+
 #define LOCAL_BEGIN  'b' /* a step has begun */
 #define LOCAL_SUBMIT 's' /* a step wants a successor */
 #define LOCAL_LEFT   'l' /* a step has left and waits for its end */

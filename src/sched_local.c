@@ -36,9 +36,13 @@ static bool local_reruns_script(void)
 	return getenv(LOCAL_REPORT) != NULL;
 }
 
+/* Of the supervisor; submit() is called in a helper. */
+static pid_t report_pid;
+
 /* Tell `checkpointer batch`. Without one there is nobody to tell. */
 static int report(char what, struct err *err)
 {
+	const struct local_report r = {.what = what, .pid = report_pid};
 	const char *path = getenv(LOCAL_REPORT);
 	auto_close int fd = -1;
 	struct stat st;
@@ -52,7 +56,7 @@ static int report(char what, struct err *err)
 			err, errno, "tell the batch job through %s", path);
 	if (!S_ISFIFO(st.st_mode) || st.st_uid != geteuid())
 		return err_set(err, 0, "%s is not a FIFO of yours", path);
-	if (write_all(fd, &what, 1))
+	if (write_all(fd, &r, sizeof(r)))
 		return err_set(err, errno, "tell the batch job");
 	return 0;
 }
@@ -62,6 +66,7 @@ static int local_facts(
 {
 	const char *key = getenv(LOCAL_JOB), *end = getenv(LOCAL_END);
 
+	report_pid = getpid();
 	if (report(LOCAL_BEGIN, err))
 		return -1;
 	job->key = key ? xstrdup(key) : local_new_name();

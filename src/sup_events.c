@@ -34,7 +34,7 @@ static void on_child(EV_P_ ev_child *w, int revents)
 			err.text);
 		sup_post(u, E_SUBMIT_FAILED);
 	} else {
-		sup_post(u, E_SUBMITTED);
+		sup_post(u, u->stay_down ? E_STAY_DOWN : E_SUBMITTED);
 	}
 }
 

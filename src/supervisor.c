@@ -138,14 +138,22 @@ static void try_again(struct sup *u)
 		show_duration(u->s->cfg->retry, pause));
 }
 
+/* What a rerun of the batch script would empty. */
+static int keep_output(const struct sup *u, struct err *err)
+{
+	if (!u->s->sched->reruns_script())
+		return 0;
+	return output_keep(u->s->step->dir, err);
+}
+
 static int submit_work(void *arg, struct err *err)
 {
 	struct sup *u = arg;
 
-	if (chain_in_place(u->s->chain, err))
+	if (chain_in_place(u->s->chain, err) || keep_output(u, err))
 		return -1;
-	if (u->s->sched->reruns_script() && output_keep(u->s->step->dir, err))
-		return -1;
+	if (u->stay_down)
+		return 0;
 	return u->s->sched->submit(u->s->cfg, u->s->chain->id, err);
 }
 
@@ -154,10 +162,6 @@ static void submit(struct sup *u)
 	struct err err;
 
 	ev_timer_stop(u->loop, &u->too_long);
-	if (u->stay_down) {
-		sup_post(u, E_STAY_DOWN);
-		return;
-	}
 	if (helper_start(&u->helper, submit_work, u, &err)) {
 		sup_reason(u, "%s", err.text);
 		sup_post(u, E_SUBMIT_FAILED);
@@ -198,6 +202,8 @@ static void end_command(struct sup *u)
 	sup_ask(u, K_ABORT);
 	sup_signal(u, SIGTERM, false);
 	sup_signal(u, SIGCONT, false);
+	/* A last dump may just have ended, with the tree stopped. */
+	sup_ask(u, K_THAW);
 }
 
 static void lost(struct sup *u)
@@ -214,7 +220,7 @@ static void finish(struct sup *u)
 {
 	struct err err;
 
-	if (u->s->sched->reruns_script() && output_keep(u->s->step->dir, &err))
+	if (keep_output(u, &err))
 		log_warn("%s", err.text);
 	/* Nobody needs them any more, and they hold the job's memory. */
 	store_collect(u->s->step->dir, 0);
