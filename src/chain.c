@@ -16,6 +16,27 @@
 
 #define JOURNAL_MAX (64U << 20)
 
+json_t *chain_string(const char *bytes)
+{
+	json_t *j = json_string(bytes);
+	auto_free char *text = NULL;
+	char *to;
+
+	if (j)
+		return j;
+	to = text = xcalloc(strlen(bytes) + 1, 2);
+	for (const char *p = bytes; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c >= 0x80) {
+			*to++ = (char)(0xc0 | c >> 6);
+			c = 0x80 | (c & 0x3f);
+		}
+		*to++ = (char)c;
+	}
+	return json_string(text);
+}
+
 bool chain_id_is_valid(const char *id)
 {
 	static const char letters[] =
@@ -391,24 +412,28 @@ int chain_take_leg(struct chain *c, const char *key, const char *scheduler,
 
 /* --- steps --- */
 
+static bool is_text(const json_t *recorded, const char *bytes)
+{
+	json_t *now = chain_string(bytes);
+	bool same = json_equal(recorded, now);
+
+	json_decref(now);
+	return same;
+}
+
 static bool same_argv(const json_t *recorded, char *const argv[])
 {
 	size_t i;
 
-	for (i = 0; argv[i]; i++) {
-		const char *s = json_string_value(json_array_get(recorded, i));
-
-		if (!s || strcmp(s, argv[i]))
+	for (i = 0; argv[i]; i++)
+		if (!is_text(json_array_get(recorded, i), argv[i]))
 			return false;
-	}
 	return json_array_size(recorded) == i;
 }
 
 static bool same_program(const json_t *recorded, char *const argv[])
 {
-	const char *s = json_string_value(json_array_get(recorded, 0));
-
-	return s && !strcmp(s, argv[0]);
+	return is_text(json_array_get(recorded, 0), argv[0]);
 }
 
 /* Arguments that can be used: at least one, and nothing but strings. */
@@ -493,8 +518,9 @@ static json_t *pack_argv(char *const argv[])
 	json_t *list = json_array();
 
 	for (size_t i = 0; argv[i]; i++)
-		if (json_array_append_new(list, json_string(argv[i])))
-			json_array_append_new(list, json_string("?"));
+		if (json_array_append_new(list, chain_string(argv[i])))
+			log_warn("memory is out: argument %zu is not recorded",
+				i);
 	return list;
 }
 
@@ -540,7 +566,7 @@ static int find_step(struct chain *c, char *const argv[], const char *cwd,
 	}
 	json_object_set_new(line, "step", json_integer(s->number));
 	json_object_set_new(line, "argv", pack_argv(argv ? argv : s->argv));
-	json_object_set_new(line, "cwd", json_string(argv ? cwd : s->cwd));
+	json_object_set_new(line, "cwd", chain_string(argv ? cwd : s->cwd));
 	json_decref(lines);
 	return chain_write(c, line, false, err);
 }

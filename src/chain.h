@@ -34,6 +34,12 @@ struct step {
 	char *cwd;
 };
 
+/*
+ * Text for JSON from any bytes: as it is if it is UTF-8, else every byte as the
+ * character of its number. The same bytes give the same text.
+ */
+json_t *chain_string(const char *bytes);
+
 /* Is this a possible name of a chain? Letters, digits and "._-". */
 bool chain_id_is_valid(const char *id);
 

@@ -71,18 +71,11 @@ static bool listed(const json_t *list, const char *key)
 	return false;
 }
 
-/* The longest path that proc_fds() gives, and its end. */
-#define PATH_ROOM 512
-
-/*
- * A path as JSON text: byte 0x80 to 0xff as the character of that number, as
- * if the name were Latin-1, so that it comes back byte for byte.
- */
-static const char *path_text(const char *path, char text[2 * PATH_ROOM])
+const char *files_path_text(const char *path, char text[FILES_TEXT_ROOM])
 {
 	size_t n = 0;
 
-	for (const char *p = path; *p && n < 2 * PATH_ROOM - 2; p++) {
+	for (const char *p = path; *p && n < FILES_TEXT_ROOM - 2; p++) {
 		unsigned char c = (unsigned char)*p;
 
 		if (c < 0x80) {
@@ -96,8 +89,7 @@ static const char *path_text(const char *path, char text[2 * PATH_ROOM])
 	return text;
 }
 
-/* The reverse, in place. */
-static void text_to_path(char *text)
+void files_text_to_path(char *text)
 {
 	char *to = text;
 
@@ -115,7 +107,7 @@ static void text_to_path(char *text)
 static bool list_file(struct survey *s, const char *key, int stream,
 	const char *path, unsigned flags)
 {
-	char text[2 * PATH_ROOM];
+	char text[FILES_TEXT_ROOM];
 	json_t *e;
 
 	if (listed(s->list, key))
@@ -125,8 +117,8 @@ static bool list_file(struct survey *s, const char *key, int stream,
 		json_object_set_new(e, "std", json_integer(stream));
 	if (e && path) {
 		/* JSON is UTF-8; names are bytes, and need not be. */
-		json_object_set_new(
-			e, "path", json_string_nocheck(path_text(path, text)));
+		json_object_set_new(e, "path",
+			json_string_nocheck(files_path_text(path, text)));
 		json_object_set_new(e, "flags", json_integer(flags));
 	}
 	s->failed |= !e || json_array_append_new(s->list, e);
@@ -363,7 +355,7 @@ int files_inherit(const json_t *outside,
 		};
 
 		if (path)
-			text_to_path(path);
+			files_text_to_path(path);
 		if (!e.key || e.stream < -1 || e.stream > 2 ||
 			(!e.path && e.stream < 0))
 			return err_set(err, 0, "the manifest is damaged");

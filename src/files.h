@@ -40,4 +40,16 @@ int files_inherit(const json_t *outside,
 	int (*add)(int fd, const char *key, void *arg), void *arg,
 	struct err *err);
 
+/* Twice the longest path that proc_fds() gives. */
+#define FILES_TEXT_ROOM 1024
+
+/*
+ * A path as JSON text: byte 0x80 to 0xff as the character of that number, as
+ * if the name were Latin-1, so that it comes back byte for byte. Returns text.
+ */
+const char *files_path_text(const char *path, char text[FILES_TEXT_ROOM]);
+
+/* The reverse, in place. */
+void files_text_to_path(char *text);
+
 #endif

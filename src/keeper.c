@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "proc.h"
+#include "rollback.h"
 #include "store.h"
 #include "util.h"
 
@@ -273,6 +274,33 @@ static void go_on_numbering(const struct self *k, struct report *r)
 		snprintf(r->note, sizeof(r->note), "%.200s", err.text);
 }
 
+/* In the directory of a generation that has been restored. */
+static const char restored_mark[] = "restored";
+
+static void mark_restored(const struct self *k)
+{
+	auto_close int fd = openat(k->plan->capsule.generation, restored_mark,
+		O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		log_debug("cannot mark the generation: %s", strerror(errno));
+}
+
+/*
+ * Behind a last dump only the supervisor itself has written to the streams,
+ * until the generation is restored: then a leg that died has gone on.
+ */
+static int roll_back(const struct self *k, struct err *err)
+{
+	const struct keeper_plan *p = k->plan;
+	bool went_on =
+		!json_is_true(json_object_get(p->manifest, "leave")) ||
+		!faccessat(p->capsule.generation, restored_mark, F_OK, 0);
+
+	return rollback_apply(json_object_get(p->manifest, "written"),
+		p->capsule.generation, went_on, err);
+}
+
 /*
  * In this process and not in a worker: the restored root is a child of the
  * process that calls libcriu, and must not lose its parent (getppid(2),
@@ -286,7 +314,8 @@ static void restore(struct self *k)
 	int out = fcntl(1, F_DUPFD_CLOEXEC, 10);
 	int errs = fcntl(2, F_DUPFD_CLOEXEC, 10);
 
-	if (!capsule_lend_caps(&k->capsule, true, &r.result.err))
+	if (!roll_back(k, &r.result.err) &&
+		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = engine_restore(&p->engine, p->capsule.generation,
 			json_object_get(p->manifest, "outside"), &r.result.err);
 	if (dup2(out, 1) < 0 || dup2(errs, 2) < 0 ||
@@ -295,6 +324,7 @@ static void restore(struct self *k)
 	release_fd(&out);
 	release_fd(&errs);
 	if (k->root > 0) {
+		mark_restored(k);
 		r.type = R_RESTORED;
 		r.result.ok = true;
 		go_on_numbering(k, &r);

@@ -300,10 +300,10 @@ static json_t *make_facts(const struct supervision *s)
 	json_t *argv = json_array();
 
 	for (size_t i = 0; s->argv[i]; i++)
-		json_array_append_new(argv, json_string(s->argv[i]));
-	return json_pack("{s:s, s:i, s:i, s:s, s:o}", "chain", s->chain->id,
+		json_array_append_new(argv, chain_string(s->argv[i]));
+	return json_pack("{s:s, s:i, s:i, s:o, s:o}", "chain", s->chain->id,
 		"leg", (int)s->chain->leg, "step", (int)s->step->number, "cwd",
-		s->cwd, "argv", argv);
+		chain_string(s->cwd), "argv", argv);
 }
 
 static void make_plan(struct sup *u)

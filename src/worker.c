@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "files.h"
+#include "rollback.h"
 #include "store.h"
 #include "util.h"
 
@@ -22,6 +23,9 @@ struct archiver {
 	int go;          /* closed without a byte: not wanted */
 	struct err *err; /* shared */
 	double thawed;   /* when the tree could run on */
+	pid_t root;
+	struct stat std[3]; /* the streams, before criu's output gets them */
+	json_t *written;    /* see rollback.h */
 };
 
 static _Noreturn void archive(
@@ -59,6 +63,9 @@ static int while_frozen(void *arg)
 	struct archiver *a = arg;
 	int status = -1;
 
+	a->written = rollback_survey(a->root, a->std, a->err);
+	if (!a->written)
+		return -1;
 	err_set(a->err, 0, "the archiver was killed");
 	if (write_all(a->go, "", 1))
 		return -1;
@@ -75,9 +82,9 @@ static const char *isolation_text(const struct capsule *c)
 	return c->isolation == ISOLATION_USER ? "user" : "none";
 }
 
-/* Takes over outside. */
-static json_t *make_manifest(
-	const struct worker_dump *d, const struct capsule *c, json_t *outside)
+/* Takes over outside and written. */
+static json_t *make_manifest(const struct worker_dump *d,
+	const struct capsule *c, json_t *outside, json_t *written)
 {
 	json_t *m = json_deep_copy(d->facts);
 	struct utsname u;
@@ -85,11 +92,13 @@ static json_t *make_manifest(
 	uname(&u);
 	if (!m ||
 		json_object_update_new(m,
-			json_pack("{s:f, s:s, s:s, s:s, s:i, s:i, s:o}", "time",
-				now_wall(), "host", u.nodename, "kernel",
-				u.release, "isolation", isolation_text(c),
-				"pid", (int)d->root, "last_pid",
-				(int)capsule_last_pid(), "outside", outside))) {
+			json_pack(
+				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:o, s:o}",
+				"time", now_wall(), "leave", d->leave, "host",
+				u.nodename, "kernel", u.release, "isolation",
+				isolation_text(c), "pid", (int)d->root,
+				"last_pid", (int)capsule_last_pid(), "outside",
+				outside, "written", written))) {
 		json_decref(m);
 		return NULL;
 	}
@@ -98,11 +107,14 @@ static json_t *make_manifest(
 
 static int make_images(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, int images, const json_t *outside,
-	struct worker_result *r)
+	json_t **written, struct worker_result *r)
 {
-	struct archiver a = {0};
+	struct archiver a = {.root = d->root};
 	double start = now_mono();
 
+	for (int i = 0; i < 3; i++)
+		if (fstat(i, &a.std[i]))
+			a.std[i].st_nlink = 0;
 	if (archiver_start(&a, c, images, &r->err) ||
 		capsule_keep_criu_caps(c, &r->err))
 		return -1;
@@ -113,13 +125,14 @@ static int make_images(const struct engine *e, const struct capsule *c,
 		return -1;
 	}
 	r->frozen = a.thawed - start;
+	*written = a.written;
 	return 0;
 }
 
 static int commit(const struct capsule *c, const struct worker_dump *d,
-	int images, json_t *outside, struct worker_result *r)
+	int images, json_t *outside, json_t *written, struct worker_result *r)
 {
-	json_t *m = make_manifest(d, c, outside);
+	json_t *m = make_manifest(d, c, outside, written);
 	int ret;
 
 	if (!m)
@@ -134,7 +147,7 @@ static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
 	double start = now_mono();
-	json_t *outside;
+	json_t *outside, *written = NULL;
 	auto_close int images = store_create(d->step, d->gen, &r->err);
 
 	if (images < 0)
@@ -142,11 +155,11 @@ static int dump(const struct engine *e, const struct capsule *c,
 	outside = files_outside(d->root, &r->err);
 	if (!outside)
 		return -1;
-	if (make_images(e, c, d, images, outside, r)) {
+	if (make_images(e, c, d, images, outside, &written, r)) {
 		json_decref(outside);
 		return -1;
 	}
-	if (commit(c, d, images, outside, r))
+	if (commit(c, d, images, outside, written, r))
 		return -1;
 	r->seconds = now_mono() - start;
 	/* A last dump ends with the tree still stopped. */
