@@ -22,9 +22,10 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* Standard error first: output that goes to the same file counts as that. */
 static int stream_of(const struct survey *s, const struct stat *st)
 {
-	for (int i = 1; i < 3; i++)
+	for (int i = 2; i > 0; i--)
 		if (s->std[i].st_nlink && same_file(&s->std[i], st))
 			return i;
 	return -1;
@@ -140,7 +141,8 @@ int rollback_apply(const json_t *list, int keep, bool streams, struct err *err)
 
 		if (!path || !json_is_integer(size))
 			return err_set(err, 0, "the manifest is damaged");
-		if (std && !streams)
+		/* Our own messages are in standard error, too: never cut. */
+		if (std && (!streams || json_integer_value(std) != 1))
 			continue;
 		files_text_to_path(path);
 		c.size = (off_t)json_integer_value(size);

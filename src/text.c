@@ -313,7 +313,9 @@ const char *show_duration(double seconds, char buf[32])
 	}
 	tenths = (uint64_t)(seconds * 10 + 0.5);
 	s = (uint64_t)(seconds + 0.5);
-	if (tenths < 100 && tenths % 10)
+	if (seconds > 0 && seconds < 0.995)
+		snprintf(buf, 32, "%.2g s", seconds < 0.01 ? 0.01 : seconds);
+	else if (tenths < 100 && tenths % 10)
 		snprintf(buf, 32, "%u.%u s", (unsigned)tenths / 10,
 			(unsigned)tenths % 10);
 	else if (s < 60)
