@@ -359,7 +359,7 @@ tcp() {
 	if grep -q '"on":"dump failed"' "$journal"; then
 		# With what to do about it.
 		want err 'CRIU 4.2'
-		want err "(python3): descriptor $fd, "
+		want err "(python3) has descriptor $fd, "
 	fi
 	touch one
 	ends_with 0
