@@ -75,7 +75,7 @@ static int run_step(struct supervision *s, char *const argv[], const char *cwd)
 	if (chain_take_step(s->chain, argv, cwd, &step, &err)) {
 		log_error("%s", err.text);
 		step_free(&step);
-		return EX_CANTCREAT;
+		return argv ? EX_CANTCREAT : EX_NOINPUT;
 	}
 	s->step = &step;
 	if (s->sched->reruns_script() && output_put_back(step.dir, &err))
