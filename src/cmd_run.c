@@ -83,6 +83,9 @@ static int run_step(struct supervision *s, char *const argv[], const char *cwd)
 	s->argv = argv ? argv : step.argv;
 	s->cwd = argv ? cwd : step.cwd;
 	ret = step.finished ? already_finished(s) : supervise(s);
+	s->step = NULL;
+	s->argv = NULL;
+	s->cwd = NULL;
 	step_free(&step);
 	return ret;
 }
@@ -104,7 +107,7 @@ static int open_and_run(struct invocation *in, struct supervision *s,
 	char *const argv[], const char *id)
 {
 	auto_free char *cwd = getcwd(NULL, 0);
-	auto_free char *made = NULL;
+	auto_free char *made = id || s->job->chain ? NULL : local_new_name();
 	struct chain chain;
 	struct err err;
 	int ret;
@@ -117,13 +120,14 @@ static int open_and_run(struct invocation *in, struct supervision *s,
 	if (!id)
 		id = s->job->chain;
 	if (!id)
-		id = made = local_new_name();
+		id = made;
 	if (chain_open(&chain, in->cfg.dir, id, argv != NULL, &err)) {
 		log_error("%s", err.text);
 		return argv ? EX_CANTCREAT : EX_NOINPUT;
 	}
 	s->chain = &chain;
 	ret = run_leg(s, argv, cwd);
+	s->chain = NULL;
 	chain_close(&chain);
 	return ret;
 }

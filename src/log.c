@@ -51,6 +51,7 @@ static void put_file(const char *line, size_t n)
 	put(log_fd, stamped, at + n);
 }
 
+PRINTF(2, 0)
 static void say(enum log_level level, const char *fmt, va_list ap)
 {
 	static const char *const mark[LOG_N_LEVELS] = {

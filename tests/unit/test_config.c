@@ -59,7 +59,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 	auto_free char *command = xasprintf("rm -rf '%s'", f->dir);
-	int rc = system(command);
+	int rc = system(command); /* NOLINT(cert-env33-c) */
 
 	clear_environment();
 	config_free(&f->cfg);
@@ -151,10 +151,12 @@ static char *print(const struct config *cfg)
 	char *text = NULL;
 	size_t n = 0;
 	FILE *out = open_memstream(&text, &n);
+	int closed;
 
 	assert_non_null(out);
 	config_print(cfg, out);
-	assert_int_equal(fclose(out), 0);
+	closed = fclose(out);
+	assert_int_equal(closed, 0);
 	return text;
 }
 
