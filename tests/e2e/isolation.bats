@@ -1,0 +1,77 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# isolation.bats - without a capsule: what a site needs whose user namespaces
+# are closed. CRIU_CAPABLE names a criu with cap_checkpoint_restore and
+# cap_setpcap, which only root could have made; tests/in-sandbox does. Run by
+# root, the same tests need no such criu.
+
+load common
+
+# capable ARG...: the options for a criu that works without a capsule
+capable() {
+	options=(--isolation=none)
+	if [ "$(id -u)" != 0 ]; then
+		[ -x "${CRIU_CAPABLE:-}" ] || fail "CRIU_CAPABLE is not set"
+		options+=(-s "criu.binary=$CRIU_CAPABLE")
+	fi
+}
+
+expected() { bash count.sh 40 0 >want; }
+
+legs_of() { grep -c '"event":"leg"' "$journal"; }
+
+@test "no capsule: the output over the legs is the same" {
+	capable
+	expected
+	plainly checkpointer -q -c t "${legs_of_time[@]}" "${options[@]}" -- \
+		bash count.sh 40 0.05 >out
+	want_same out want
+	[ "$(legs_of)" -ge 3 ]
+	grep -q '"isolation": "none"' "$store"/step-1/*.json ||
+		[ -z "$(ls "$store/step-1")" ]
+}
+
+@test "a capsule: the output over the legs is the same" {
+	expected
+	plainly checkpointer -q -c t "${legs_of_time[@]}" --isolation=user -- \
+		bash count.sh 40 0.05 >out
+	want_same out want
+	[ "$(legs_of)" -ge 3 ]
+}
+
+@test "no capsule: the exit status and a signal are the command's" {
+	capable
+	[ "$(status_of checkpointer -q "${options[@]}" -- sh -c 'exit 7')" = 7 ]
+	[ "$(status_of checkpointer -q "${options[@]}" -- \
+		sh -c 'kill -KILL $$')" = -9 ]
+}
+
+@test "no capsule: a killed supervisor leaves nothing running" {
+	capable
+	start "${options[@]}" -- bash -c 'sleep 1000 & echo $!; echo $$; wait'
+	await out . 2
+	kill -9 "$pid"
+	while read -r p; do gone "$p"; done <out
+}
+
+@test "no capsule: a killed keeper leaves nothing running" {
+	capable
+	start "${options[@]}" -- bash -c 'sleep 1000 & echo $!; echo $$; wait'
+	await out . 2
+	keeper=$(cut -d' ' -f1 "/proc/$pid/task/$pid/children")
+	kill -9 "$keeper"
+	while read -r p; do gone "$p"; done <out
+	ends_with 70
+}
+
+@test "no capsule: a chain that was stopped continues" {
+	capable
+	expected
+	start "${options[@]}" -- bash count.sh 40 0.05
+	await out '^5 '
+	kill -TERM "$pid"
+	ends_with 75
+	plainly checkpointer -q "${options[@]}" restore t >>out 2>>err
+	want_same out want
+}
