@@ -3,6 +3,10 @@
 #
 # closed.bats - an ordinary user where user namespaces are closed
 
+# A $ in single quotes is for the shell of the command; common.bash and bats
+# set variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
+
 load common
 
 # as_where_closed COMMAND...: in a user namespace that allows no further one

@@ -6,6 +6,10 @@
 # cap_setpcap, which only root could have made; tests/in-sandbox does. Run by
 # root, the same tests need no such criu.
 
+# A $ in single quotes is for the shell of the command; common.bash and bats
+# set variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
+
 load common
 
 # capable ARG...: the options for a criu that works without a capsule

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "chain.h"
@@ -281,26 +282,33 @@ static void test_fifos_are_refused(void **state)
 	refused(f, "c", "journal");
 }
 
+/* The program under test asks this one: files then seem somebody else's. */
+static uid_t pretended;
+
+uid_t geteuid(void)
+{
+	return pretended ? pretended : (uid_t)syscall(SYS_geteuid);
+}
+
 static void test_foreign_files_are_refused(void **state)
 {
 	const struct fixture *f = *state;
-	auto_free char *dir = path_of(f, "c");
 	auto_free char *journal = path_of(f, "c/journal");
 	auto_free char *lease = path_of(f, "c/lease");
-	struct chain c;
+	struct chain c = open_chain(f, "c");
 
-	if (geteuid() != 0)
-		skip();
-	c = open_chain(f, "c");
 	chain_close(&c);
+	pretended = geteuid() + 1;
+	refused(f, "c", "not to you");
+	pretended = 0;
+	/* Files of others in a directory of one's own: only root makes such. */
+	if (geteuid() != 0)
+		return;
 	assert_int_equal(chown(journal, 1, 1), 0);
 	refused(f, "c", "journal");
 	assert_int_equal(chown(journal, 0, 0), 0);
 	assert_int_equal(chown(lease, 1, 1), 0);
 	refused(f, "c", "lease");
-	assert_int_equal(chown(lease, 0, 0), 0);
-	assert_int_equal(chown(dir, 1, 1), 0);
-	refused(f, "c", "belongs to user 1");
 }
 
 /* --- the journal --- */

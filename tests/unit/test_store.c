@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "log.h"
@@ -397,15 +398,23 @@ static void test_image_is_no_file(void **state)
 	refused(f, 1, "empty.img");
 }
 
+/* The program under test asks this one: files then seem somebody else's. */
+static uid_t pretended;
+
+uid_t geteuid(void)
+{
+	return pretended ? pretended : (uid_t)syscall(SYS_geteuid);
+}
+
 static void test_image_of_another_user(void **state)
 {
 	const struct fixture *f = *state;
 
-	if (geteuid() != 0)
-		skip();
 	commit(f, 1);
-	assert_int_equal(fchownat(f->dir, "0001/core-1.img", 1, 1, 0), 0);
-	refused(f, 1, "core-1.img");
+	accepted(f, 1);
+	pretended = geteuid() + 1;
+	refused(f, 1, "regular file of yours");
+	pretended = 0;
 }
 
 static void test_damaged_manifest(void **state)
