@@ -149,7 +149,7 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 	auto_close int parent = -1;
 
 	memset(c, 0, sizeof(*c));
-	c->dir = c->journal = c->lease = -1;
+	c->dir = c->journal = c->lease = c->present = -1;
 	if (!chain_id_is_valid(id))
 		return err_set(err, 0,
 			"'%.100s' cannot be the name of a chain: only "
@@ -170,7 +170,10 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 	if (c->journal >= 0)
 		c->lease = open_private_file(
 			c->dir, "lease", O_RDWR | O_CREAT, err);
-	if (c->lease >= 0 && !begin_chain(c, err))
+	if (c->lease >= 0)
+		c->present = open_private_file(
+			c->dir, "present", O_RDWR | O_CREAT, err);
+	if (c->present >= 0 && !begin_chain(c, err))
 		return 0;
 	err_wrap(err, "chain %s", id);
 	chain_close(c);
@@ -179,6 +182,7 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 
 void chain_close(struct chain *c)
 {
+	release_fd(&c->present);
 	release_fd(&c->lease);
 	release_fd(&c->journal);
 	release_fd(&c->dir);
@@ -280,12 +284,20 @@ static void on_alarm(int sig)
 }
 
 /*
- * flock(2), but not for longer than a moment: what a killed supervisor left
- * holds the lease until it is gone, too.
+ * flock(2) for this process alone, waiting so many seconds at most; 0: without
+ * limit. -1 with errno ETIMEDOUT.
  */
-static int lock_alone(int fd)
+static int lock_alone(int fd, double seconds)
 {
-	const struct itimerval moment = {.it_value = {.tv_sec = LEASE_WAIT}};
+	const struct itimerval moment = {
+		.it_value = {.tv_sec = (time_t)seconds,
+			.tv_usec =
+				(suseconds_t)((seconds -
+						      (double)(time_t)seconds) *
+					      1e6)},
+		/* Once more, should it come before the lock is asked for. */
+		.it_interval = {.tv_sec = 1},
+	};
 	const struct itimerval never = {0};
 	struct sigaction sa = {.sa_handler = on_alarm}, old;
 	int ret;
@@ -296,12 +308,14 @@ static int lock_alone(int fd)
 		return -1;
 	/* Without SA_RESTART the alarm interrupts the lock. */
 	sigaction(SIGALRM, &sa, &old);
-	setitimer(ITIMER_REAL, &moment, NULL);
-	ret = flock(fd, LOCK_EX);
+	setitimer(ITIMER_REAL, seconds > 0 ? &moment : &never, NULL);
+	do
+		ret = flock(fd, LOCK_EX);
+	while (ret && errno == EINTR && seconds <= 0);
 	setitimer(ITIMER_REAL, &never, NULL);
 	sigaction(SIGALRM, &old, NULL);
-	if (ret)
-		errno = EWOULDBLOCK;
+	if (ret && errno == EINTR)
+		errno = ETIMEDOUT;
 	return ret;
 }
 
@@ -313,8 +327,8 @@ static int take_lease(struct chain *c, bool first, struct err *err)
 	 * The first of a leg must be alone; then the other steps of the leg
 	 * may share. A lock ends with its process, however that ends.
 	 */
-	if (first && lock_alone(c->lease)) {
-		if (errno != EWOULDBLOCK) {
+	if (first && lock_alone(c->lease, LEASE_WAIT)) {
+		if (errno != ETIMEDOUT) {
 			log_warn("%s: no locks on this file system (%s); see "
 				 "to it that no chain is run twice",
 				c->path, strerror(errno));
@@ -406,6 +420,73 @@ int chain_take_leg(struct chain *c, const char *key, const char *scheduler,
 	if (flock(c->journal, LOCK_EX))
 		log_debug("cannot lock the journal: %s", strerror(errno));
 	ret = find_leg(c, key, scheduler, err);
+	flock(c->journal, LOCK_UN);
+	if (!ret)
+		chain_be_present(c);
+	return ret;
+}
+
+void chain_be_present(const struct chain *c)
+{
+	while (flock(c->present, LOCK_SH) && errno == EINTR)
+		;
+}
+
+int chain_wait_alone(const struct chain *c, double seconds)
+{
+	return lock_alone(c->present, seconds);
+}
+
+/* --- the successor --- */
+
+char *chain_successor(const struct chain *c)
+{
+	json_t *lines = chain_read(c, NULL, NULL), *j;
+	const char *name;
+	char *found = NULL;
+	size_t i;
+
+	json_array_foreach(lines, i, j)
+	{
+		if (!is_event(j, "submitted") || number_of(j, "leg") != c->leg)
+			continue;
+		name = json_string_value(json_object_get(j, "job"));
+		free(found);
+		found = xstrdup(name ? name : "");
+	}
+	json_decref(lines);
+	return found;
+}
+
+static int submit_once(const struct chain *c,
+	int (*submit)(void *arg, char name[64], struct err *err), void *arg,
+	struct err *err)
+{
+	auto_free char *there = chain_successor(c);
+	char name[64] = "";
+	json_t *line;
+
+	if (there)
+		return 0;
+	if (submit(arg, name, err))
+		return -1;
+	line = new_line(c, "submitted");
+	json_object_set_new(line, "job", json_string(name));
+	/* The successor is there all the same. */
+	if (chain_write(c, line, true, err))
+		log_warn("%s", err->text);
+	return 0;
+}
+
+int chain_submit(const struct chain *c,
+	int (*submit)(void *arg, char name[64], struct err *err), void *arg,
+	struct err *err)
+{
+	int ret;
+
+	if (flock(c->journal, LOCK_EX))
+		log_debug("cannot lock the journal: %s", strerror(errno));
+	ret = submit_once(c, submit, arg, err);
 	flock(c->journal, LOCK_UN);
 	return ret;
 }

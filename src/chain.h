@@ -11,7 +11,8 @@
 /*
  * The journal is append-only, one JSON object a line. "event" tells what a
  * line is about: "chain" (the first line), "leg" (a leg has begun), "step" (a
- * leg has reached a step), "state" (a step has changed its state). "t" is the
+ * leg has reached a step), "state" (a step has changed its state), "submitted"
+ * (a leg's successor is accepted). "t" is the
  * time in seconds after 1970. A line cut short by a crash is the last one
  * and counts for nothing.
  */
@@ -21,7 +22,8 @@ struct chain {
 	char *path; /* of its directory */
 	int dir;
 	int journal;
-	int lease; /* flock(2) held: shared by all steps of the leg */
+	int lease;   /* flock(2) held: shared by all steps of the leg */
+	int present; /* flock(2) shared by the steps that are at work */
 	unsigned leg;
 };
 
@@ -57,6 +59,31 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
  * another leg of the chain runs: a chain never runs twice at the same time.
  */
 int chain_take_leg(struct chain *c, const char *key, const char *scheduler,
+	struct err *err);
+
+/*
+ * Wait until no other step of this leg is at work: each has ended, or waits
+ * here too. Those wait until this one ends; so does a step that begins. At most
+ * so many seconds, 0: without limit. -1 with errno ETIMEDOUT, or as of
+ * flock(2).
+ */
+int chain_wait_alone(const struct chain *c, double seconds);
+
+/* Be at work again, after chain_wait_alone(). */
+void chain_be_present(const struct chain *c);
+
+/*
+ * The name of this leg's successor, owned by the caller; "" if it is accepted
+ * but has no name; NULL if there is none yet.
+ */
+char *chain_successor(const struct chain *c);
+
+/*
+ * Call submit(arg, name, err) unless this leg has a successor, and record what
+ * it puts into name. One step at a time does this.
+ */
+int chain_submit(const struct chain *c,
+	int (*submit)(void *arg, char name[64], struct err *err), void *arg,
 	struct err *err);
 
 /*

@@ -21,6 +21,7 @@ struct invocation {
 
 /* Each returns the exit status of the program. */
 int cmd_run(struct invocation *in);     /* -- COMMAND [ARG...] */
+int cmd_script(struct invocation *in);  /* nothing: the rest of the script */
 int cmd_restore(struct invocation *in); /* restore CHAIN */
 int cmd_batch(struct invocation *in);   /* batch SCRIPT [ARG...] */
 int cmd_report(struct invocation *in);  /* report CHAIN */

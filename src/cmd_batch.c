@@ -28,6 +28,8 @@ struct batch {
 	size_t n_steps;
 	bool successor; /* a step wants one */
 	bool stopping;  /* asked to end: no successor, the steps stop */
+	bool ended;     /* a step was the whole script, and ends it */
+	int status;     /* then the script's, as of waitpid(2) */
 };
 
 static const int passed[] = {
@@ -124,12 +126,22 @@ static void hear_step(struct batch *b)
 
 	if (read(b->report, &r, sizeof(r)) != sizeof(r))
 		return;
-	if (r.what == LOCAL_BEGIN && b->n_steps < LEN(b->step))
-		b->step[b->n_steps++] = r.pid;
-	else if (r.what == LOCAL_SUBMIT)
+	switch (r.what) {
+	case LOCAL_BEGIN:
+		if (b->n_steps < LEN(b->step))
+			b->step[b->n_steps++] = r.pid;
+		break;
+	case LOCAL_SUBMIT:
 		b->successor = true;
-	else
+		break;
+	case LOCAL_END_SCRIPT:
+		b->ended = true;
+		b->status = r.status;
+		break;
+	default:
 		forget_step(b, r.pid);
+		break;
+	}
 }
 
 /*
@@ -160,7 +172,7 @@ static void follow(struct batch *b, int *status)
 {
 	struct pollfd p = {.fd = b->report, .events = POLLIN};
 
-	while (!has_ended(b, status) &&
+	while (!b->ended && !has_ended(b, status) &&
 		(!(b->successor || b->stopping) || b->n_steps > 0)) {
 		if (ppoll(&p, 1, NULL, &b->in->mask) > 0)
 			hear_step(b);
@@ -190,6 +202,8 @@ static int run_leg(struct batch *b)
 	if (b->shell)
 		while (waitpid(b->shell, &status, 0) < 0 && errno == EINTR)
 			;
+	if (b->ended)
+		status = b->status;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -9,6 +9,7 @@
 #include "local.h"
 #include "log.h"
 #include "output.h"
+#include "script.h"
 #include "sched.h"
 #include "supervisor.h"
 #include "util.h"
@@ -90,17 +91,61 @@ static int run_step(struct supervision *s, char *const argv[], const char *cwd)
 	return ret;
 }
 
+/*
+ * This leg may not run here. The script must not go on to its next line, as if
+ * the step had been done.
+ */
+static int keep_out(const struct supervision *s, int status)
+{
+	struct err err;
+
+	if (s->guard.pid > 0 &&
+		s->sched->end_script(&s->guard, status << 8, &err))
+		log_warn("%s", err.text);
+	return status;
+}
+
 static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 {
+	auto_free char *successor = NULL;
 	struct err err;
 	int ret;
 
 	if (chain_take_leg(s->chain, s->job->key, s->sched->name, &err)) {
 		log_error("%s", err.text);
-		return EX_TEMPFAIL;
+		return keep_out(s, EX_TEMPFAIL);
+	}
+	successor = chain_successor(s->chain);
+	if (successor) {
+		log_info("leg %u of %s has left: this step begins in the next",
+			s->chain->leg, s->chain->id);
+		return leave_leg(s);
 	}
 	ret = check_legs(s->cfg, s->chain);
-	return ret ? ret : run_step(s, argv, cwd);
+	return ret ? keep_out(s, ret) : run_step(s, argv, cwd);
+}
+
+/* The whole batch script as one step: what the bare form is. */
+static int run_script(struct supervision *s, const char *cwd)
+{
+	pid_t shell = s->guard.shell ? s->guard.shell : getppid();
+	struct err err;
+	char **argv;
+	int ret;
+
+	if (shell != getppid()) {
+		log_error("checkpointer without a command must be a line of "
+			  "the batch script itself, in no subshell or pipe");
+		return EX_USAGE;
+	}
+	argv = script_command(shell, s->chain, s->sched->script_vanishes, &err);
+	if (!argv) {
+		log_error("%s", err.text);
+		return EX_USAGE;
+	}
+	ret = run_leg(s, argv, cwd);
+	script_free(argv);
+	return ret;
 }
 
 static int open_and_run(struct invocation *in, struct supervision *s,
@@ -108,6 +153,7 @@ static int open_and_run(struct invocation *in, struct supervision *s,
 {
 	auto_free char *cwd = getcwd(NULL, 0);
 	auto_free char *made = id || s->job->chain ? NULL : local_new_name();
+	bool is_new = argv || s->whole_script;
 	struct chain chain;
 	struct err err;
 	int ret;
@@ -121,18 +167,39 @@ static int open_and_run(struct invocation *in, struct supervision *s,
 		id = s->job->chain;
 	if (!id)
 		id = made;
-	if (chain_open(&chain, in->cfg.dir, id, argv != NULL, &err)) {
+	if (chain_open(&chain, in->cfg.dir, id, is_new, &err)) {
 		log_error("%s", err.text);
-		return argv ? EX_CANTCREAT : EX_NOINPUT;
+		return is_new ? EX_CANTCREAT : EX_NOINPUT;
 	}
 	s->chain = &chain;
-	ret = run_leg(s, argv, cwd);
+	ret = s->whole_script ? run_script(s, cwd) : run_leg(s, argv, cwd);
 	s->chain = NULL;
 	chain_close(&chain);
 	return ret;
 }
 
-static int run(struct invocation *in, char *const argv[], const char *id)
+/* Where the shell cannot be guarded, the job's own timer does what it can. */
+static int guard_shell(struct supervision *s)
+{
+	struct err err;
+
+	if (!guard_join(&s->guard, s->sched->shell(), s->cfg, &err))
+		return 0;
+	if (s->whole_script) {
+		log_error("%s: so the script cannot be ended when its time has "
+			  "come; write checkpointer -- COMMAND instead",
+			err.text);
+		return EX_UNAVAILABLE;
+	}
+	log_warn("%s: a warning signal to the batch shell (sbatch "
+		 "--signal=B:...) ends the job; leave it out, or write exec "
+		 "checkpointer -- COMMAND",
+		err.text);
+	return 0;
+}
+
+static int run(struct invocation *in, char *const argv[], const char *id,
+	bool whole_script)
 {
 	struct sched_job job = {0};
 	struct supervision s = {
@@ -141,6 +208,8 @@ static int run(struct invocation *in, char *const argv[], const char *id)
 		.job = &job,
 		.self_argv = in->self_argv,
 		.mask = in->mask,
+		.guard = {.pipe = -1},
+		.whole_script = whole_script,
 	};
 	struct err err;
 	int ret;
@@ -152,18 +221,28 @@ static int run(struct invocation *in, char *const argv[], const char *id)
 	}
 	ret = check_margin(&in->cfg, &job);
 	if (!ret)
+		ret = guard_shell(&s);
+	if (!ret)
 		ret = open_and_run(in, &s, argv, id);
+	guard_forget(&s.guard);
 	sched_job_free(&job);
 	return ret;
 }
 
 int cmd_run(struct invocation *in)
 {
-	const char *id = in->chain ? in->chain : getenv(LOCAL_CHAIN);
-
 	if (getenv("CHECKPOINTER_INSIDE"))
 		return run_plainly(in->args);
-	return run(in, in->args, id);
+	return run(in, in->args, in->chain ? in->chain : getenv(LOCAL_CHAIN),
+		false);
+}
+
+int cmd_script(struct invocation *in)
+{
+	/* The script runs again, and all that follows is inside. */
+	if (getenv("CHECKPOINTER_INSIDE"))
+		return 0;
+	return run(in, NULL, in->chain ? in->chain : getenv(LOCAL_CHAIN), true);
 }
 
 int cmd_restore(struct invocation *in)
@@ -173,5 +252,5 @@ int cmd_restore(struct invocation *in)
 			  "restore CHAIN");
 		return EX_USAGE;
 	}
-	return run(in, NULL, in->args[0]);
+	return run(in, NULL, in->args[0], false);
 }

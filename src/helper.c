@@ -24,14 +24,17 @@ static void own_signals(void)
 int helper_start(struct helper *h, int (*work)(void *arg, struct err *err),
 	void *arg, struct err *err)
 {
-	if (!h->err) {
-		h->err = mmap(NULL, sizeof(*h->err), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (h->err == MAP_FAILED) {
-			h->err = NULL;
+	if (!h->shared) {
+		h->shared =
+			mmap(NULL, sizeof(*h->shared), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (h->shared == MAP_FAILED) {
+			h->shared = NULL;
 			return err_set(err, errno, "mmap");
 		}
 	}
+	h->shared->number = 0;
+	h->shared->seconds = 0;
 	h->pid = fork();
 	if (h->pid < 0) {
 		h->pid = 0;
@@ -39,7 +42,7 @@ int helper_start(struct helper *h, int (*work)(void *arg, struct err *err),
 	}
 	if (h->pid == 0) {
 		own_signals();
-		_exit(work(arg, h->err) ? 1 : 0);
+		_exit(work(arg, &h->shared->err) ? 1 : 0);
 	}
 	return 0;
 }
@@ -51,9 +54,16 @@ int helper_done(struct helper *h, int status, struct err *err)
 		return 0;
 	if (WIFEXITED(status)) {
 		if (err)
-			*err = *h->err;
+			*err = h->shared->err;
 		return -1;
 	}
 	return err_set(
 		err, 0, "the helper was killed by signal %d", WTERMSIG(status));
+}
+
+void helper_stop(struct helper *h)
+{
+	if (h->pid > 0)
+		kill(h->pid, SIGKILL);
+	h->pid = 0;
 }

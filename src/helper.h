@@ -9,16 +9,25 @@
 
 /*
  * One helper runs at a time. It is a fork of the supervisor that runs
- * work(arg) and ends; what it changes in memory is lost, but for *err.
+ * work(arg) and ends; what it changes in memory is lost, but for *err and the
+ * answer in shared.
  */
 struct helper {
-	pid_t pid;       /* 0: none is running */
-	struct err *err; /* shared with the helper */
+	pid_t pid; /* 0: none is running */
+	struct helper_shared {
+		struct err err;
+		/* An answer: work() writes it, read it after helper_done(). */
+		int number;
+		double seconds;
+	} *shared;
 };
 
 /* -1 with *err if it cannot be started. */
 int helper_start(struct helper *h, int (*work)(void *arg, struct err *err),
 	void *arg, struct err *err);
+
+/* It is not waited for any more: killed, if it runs. */
+void helper_stop(struct helper *h);
 
 /*
  * Its end arrived with this wait status: what work returned (with *err), or

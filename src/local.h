@@ -24,13 +24,17 @@
 /* What goes through the FIFO, in one write(2) each. */
 struct local_report {
 	char what;
-	pid_t pid; /* of the step's supervisor */
+	pid_t pid;  /* of the step's supervisor */
+	int status; /* of the script, as of waitpid(2) */
 };
 
 #define LOCAL_BEGIN  'b' /* a step has begun */
 #define LOCAL_SUBMIT 's' /* a step wants a successor */
 #define LOCAL_LEFT   'l' /* a step has left and waits for its end */
 #define LOCAL_DONE   'd' /* a step has ended */
+
+/* A step was the whole script: it is to end with status. */
+#define LOCAL_END_SCRIPT 'e'
 
 /* A name for a new chain or job: "local-HOST-20260131-235959-PID". Owned. */
 char *local_new_name(void);

@@ -8,17 +8,20 @@
 
 #include "cmd.h"
 #include "log.h"
+#include "sched.h"
 #include "util.h"
 
 static const char usage_text[] =
 	"Usage: checkpointer [OPTION]... -- COMMAND [ARG]...\n"
+	"       checkpointer [OPTION]...\n"
 	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
 	"       checkpointer [OPTION]... restore CHAIN\n"
 	"       checkpointer [OPTION]... report CHAIN\n"
 	"       checkpointer [OPTION]... config\n"
 	"\n"
 	"Run COMMAND so that it outlives the time limit of its job: when little\n"
-	"time is left it is dumped, and continued in the next job.\n"
+	"time is left it is dumped, and continued in the next job. Without a\n"
+	"COMMAND, as a line of a batch script: the same for the whole script.\n"
 	"\n"
 	"  -t, --time-limit=TIME  without Slurm: length of a leg\n"
 	"  -m, --margin=TIME      how long before the end the last dump starts\n"
@@ -191,6 +194,8 @@ static command_fn *find_command(int argc, char *argv[])
 {
 	bool dashes = optind > 1 && !strcmp(argv[optind - 1], "--");
 
+	if (optind == argc && sched_find()->reruns_script())
+		return cmd_script;
 	if (optind == argc) {
 		log_error("no command: name one, as in checkpointer -- Rscript "
 			  "script.R (see checkpointer --help)");
@@ -235,7 +240,7 @@ static int understand_and_run(
 		return EX_USAGE;
 	/* Options may also stand behind the word that names the command. */
 	in->args = argv + optind;
-	if (command != cmd_run) {
+	if (command != cmd_run && command != cmd_script) {
 		int at = optind;
 
 		optind = 1;
@@ -245,8 +250,9 @@ static int understand_and_run(
 		in->args = argv + at + optind;
 	}
 	/* Inside the tree of another one all is configured already. */
-	if (command == cmd_run && getenv("CHECKPOINTER_INSIDE"))
-		return cmd_run(in);
+	if ((command == cmd_run || command == cmd_script) &&
+		getenv("CHECKPOINTER_INSIDE"))
+		return command(in);
 	in->sets = s->set;
 	in->n_sets = s->n;
 	if (config_load(&in->cfg, (const char *const *)s->set, s->n))

@@ -4,16 +4,20 @@
 #define SCHED_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
+#include "chain.h"
 #include "config.h"
 #include "err.h"
+#include "guard.h"
 
 /* Why the leg is asked to end. */
 enum ending {
 	ENDING_LIMIT,     /* the time limit: continue in a successor */
 	ENDING_PREEMPTED, /* continue in a successor */
 	ENDING_REQUEUED,  /* the scheduler itself brings the job back */
-	ENDING_CANCELLED, /* a person wants it gone: no successor */
+	ENDING_STOPPED,   /* a person wants a checkpoint and no successor */
+	ENDING_CANCELLED, /* a person wants it gone */
 };
 
 struct sched_job {
@@ -27,6 +31,24 @@ struct sched_job {
 	double limit;
 };
 
+/* What submit() is to know of the leg that leaves. */
+struct sched_next {
+	const char *chain;
+	unsigned leg;        /* of the successor */
+	const char *exclude; /* a node that must not be used, or NULL */
+	bool unanswered;     /* an earlier try may have been accepted */
+};
+
+/* What left() is to know. */
+struct sched_leaving {
+	char *const *argv; /* the supervisor's command line */
+	const struct chain *chain;
+	const char *successor; /* what submit() has told, or "" */
+	const struct guard *guard;
+};
+
+#define SCHED_NAME 64
+
 struct sched {
 	const char *name;
 
@@ -34,34 +56,72 @@ struct sched {
 	bool (*here)(void);
 
 	/*
-	 * The facts about this leg. May block (a helper calls it). Fills *job,
-	 * which the caller releases with sched_job_free().
+	 * The facts about this leg. May block (a helper calls it, but at the
+	 * start). Fills *job, which the caller releases with sched_job_free().
+	 * Fails too for a kind of job that cannot be continued.
 	 */
 	int (*facts)(const struct config *cfg, struct sched_job *job,
 		struct err *err);
 
-	/* Asked when SIGTERM arrives. May block. */
+	/*
+	 * The end of the allocation as it is by now; -1 with *err. May block.
+	 * NULL if it never moves.
+	 */
+	double (*end)(const struct config *cfg, struct err *err);
+
+	/* The process that runs the batch script, 0: there is no script. */
+	pid_t (*shell)(void);
+
+	/* Does the script's file vanish with the leg? Then it is copied. */
+	bool script_vanishes;
+
+	/*
+	 * Asked when the job is to end. May block. If the controller cannot
+	 * be reached, -1 with *err.
+	 */
 	int (*why)(const struct config *cfg, enum ending *why, struct err *err);
 
 	/*
-	 * Submit the successor of this leg, which continues the chain. May
-	 * block. 0 only when the successor is accepted for certain.
+	 * Does submit() itself end the whole leg? Then it is only called when
+	 * no other step is at work.
 	 */
-	int (*submit)(
-		const struct config *cfg, const char *chain, struct err *err);
+	bool (*submit_ends_leg)(const struct config *cfg);
+
+	/*
+	 * Submit the successor of this leg, which continues the chain. May
+	 * block. 0 only when the successor is accepted for certain; its name
+	 * goes to name, or "" if it has none. err->num is EAGAIN if there was
+	 * no answer.
+	 */
+	int (*submit)(const struct config *cfg, const struct sched_next *next,
+		char name[SCHED_NAME], struct err *err);
 
 	/* Will a successor run the batch script again from its top? */
 	bool (*reruns_script)(void);
 
 	/*
-	 * The leg has left (the successor is accepted, nothing runs any more).
-	 * Called last, in the supervisor itself, with its command line; may
-	 * not return. The status is what the supervisor ends with.
+	 * The leg has left: the successor is accepted, no step is at work any
+	 * more. Called last, in the supervisor itself; may not return. The
+	 * status is what the supervisor ends with.
 	 */
-	int (*left)(char *const argv[], const char *chain);
+	int (*left)(const struct sched_leaving *leaving);
+
+	/*
+	 * End the batch script with this status, as of waitpid(2), instead of
+	 * going on to its next line. Returns only if that cannot be done.
+	 */
+	int (*end_script)(
+		const struct guard *guard, int status, struct err *err);
 
 	/* The step has ended otherwise. Called last, in the supervisor. */
 	void (*ended)(void);
+
+	/*
+	 * Show this text where users look for the job, for example
+	 * "chain-7 leg 3 running". May block; NULL if there is no such place.
+	 */
+	int (*show)(
+		const struct config *cfg, const char *text, struct err *err);
 };
 
 /* The scheduler this process runs under: the first that is here(). */

@@ -40,9 +40,10 @@ static bool local_reruns_script(void)
 static pid_t report_pid;
 
 /* Tell `checkpointer batch`. Without one there is nobody to tell. */
-static int report(char what, struct err *err)
+static int report(char what, int status, struct err *err)
 {
-	const struct local_report r = {.what = what, .pid = report_pid};
+	const struct local_report r = {
+		.what = what, .pid = report_pid, .status = status};
 	const char *path = getenv(LOCAL_REPORT);
 	auto_close int fd = -1;
 	struct stat st;
@@ -67,7 +68,7 @@ static int local_facts(
 	const char *key = getenv(LOCAL_JOB), *end = getenv(LOCAL_END);
 
 	report_pid = getpid();
-	if (report(LOCAL_BEGIN, err))
+	if (report(LOCAL_BEGIN, 0, err))
 		return -1;
 	job->key = key ? xstrdup(key) : local_new_name();
 	job->limit = cfg->time_limit;
@@ -83,16 +84,29 @@ static int local_why(
 {
 	(void)cfg;
 	(void)err;
-	*why = ENDING_CANCELLED;
+	*why = ENDING_STOPPED;
 	return 0;
 }
 
-static int local_submit(
-	const struct config *cfg, const char *chain, struct err *err)
+/* Nobody but `checkpointer batch` sends the shell anything. */
+static pid_t local_shell(void)
+{
+	return 0;
+}
+
+static bool local_submit_ends_leg(const struct config *cfg)
 {
 	(void)cfg;
-	(void)chain;
-	return report(LOCAL_SUBMIT, err);
+	return false;
+}
+
+static int local_submit(const struct config *cfg, const struct sched_next *next,
+	char name[SCHED_NAME], struct err *err)
+{
+	(void)cfg;
+	(void)next;
+	name[0] = '\0';
+	return report(LOCAL_SUBMIT, 0, err);
 }
 
 static int run_again(char *const argv[], const char *chain)
@@ -113,25 +127,41 @@ static int run_again(char *const argv[], const char *chain)
 	return 71; /* EX_OSERR */
 }
 
-static int local_left(char *const argv[], const char *chain)
+/*
+ * The batch shell would go on with its next line if this process ended:
+ * `checkpointer batch` ends both together.
+ */
+_Noreturn static void wait_for_end(void)
 {
-	if (!local_reruns_script())
-		return run_again(argv, chain);
-	/*
-	 * The batch shell would go on with its next line if this process
-	 * ended: `checkpointer batch` ends both together.
-	 */
-	if (report(LOCAL_LEFT, NULL))
-		return 75; /* EX_TEMPFAIL */
 	for (;;)
 		pause();
+}
+
+static int local_left(const struct sched_leaving *leaving)
+{
+	if (!local_reruns_script())
+		return run_again(leaving->argv, leaving->chain->id);
+	if (report(LOCAL_LEFT, 0, NULL))
+		return 75; /* EX_TEMPFAIL */
+	wait_for_end();
+}
+
+static int local_end_script(
+	const struct guard *guard, int status, struct err *err)
+{
+	(void)guard;
+	if (!local_reruns_script())
+		return err_set(err, 0, "there is no script");
+	if (report(LOCAL_END_SCRIPT, status, err))
+		return -1;
+	wait_for_end();
 }
 
 static void local_ended(void)
 {
 	struct err err;
 
-	if (report(LOCAL_DONE, &err))
+	if (report(LOCAL_DONE, 0, &err))
 		log_debug("%s", err.text);
 }
 
@@ -139,9 +169,12 @@ const struct sched sched_local = {
 	.name = "local",
 	.here = local_here,
 	.facts = local_facts,
+	.shell = local_shell,
 	.why = local_why,
+	.submit_ends_leg = local_submit_ends_leg,
 	.submit = local_submit,
 	.reruns_script = local_reruns_script,
 	.left = local_left,
+	.end_script = local_end_script,
 	.ended = local_ended,
 };

@@ -16,21 +16,28 @@
 struct sup {
 	const struct supervision *s;
 	struct ev_loop *loop;
-	enum state state;
+	enum state state, shown;
 	struct keeper keeper;
 	struct keeper_plan plan;
 	struct helper helper;  /* submits the successor */
 	struct helper checker; /* looks at criu */
+	struct helper asker;   /* asks the scheduler, for the answer below */
+	struct helper shower;  /* shows the state to users of the scheduler */
+	void (*answer)(struct sup *u, bool answered);
 	struct scratch scratch;
 	struct relay relay;
 
-	unsigned gen;        /* being dumped or restored, or the last one */
-	unsigned tries;      /* restores tried */
-	bool leaving;        /* the last dump was to leave */
-	bool leave_soon;     /* remembered until it can be done */
-	bool stay_down;      /* leave without a successor */
-	bool asked_to_end;   /* a second request is not discussed */
-	bool gone;           /* the command ended while submitting */
+	unsigned gen;          /* being dumped or restored, or the last one */
+	unsigned tries;        /* restores tried */
+	bool leaving;          /* the last dump was to leave */
+	bool leave_soon;       /* remembered until it can be done */
+	bool stay_down;        /* leave without a successor */
+	bool brought_back;     /* the scheduler itself does that */
+	bool unanswered;       /* the last submission may have been accepted */
+	unsigned end_requests; /* to end: a second one is not discussed */
+	bool why_later;        /* ask why when the asker is back */
+	char to_show[SCHED_NAME * 3]; /* when the shower is back */
+	bool gone;                    /* the command ended while submitting */
 	int status;          /* how the command ended, as of waitpid(2) */
 	int result;          /* exit status of the supervisor, or -1: status */
 	double dump_seconds; /* of the slowest dump so far */
@@ -41,7 +48,7 @@ struct sup {
 	ev_io reports;
 	ev_child children;
 	ev_periodic deadline;
-	ev_timer interval, retry, look, too_long;
+	ev_timer interval, retry, look, too_long, no_answer;
 	ev_signal signals[NSIG];
 };
 
@@ -72,6 +79,17 @@ void sup_signal(struct sup *u, int sig, bool group);
 void sup_forget_generation(struct sup *u);
 
 /* --- sup_events.c: signals, time, helpers --- */
+
+/*
+ * Ask the scheduler something in a helper; then answer(u, answered) is called
+ * with what work has put into u->asker.shared, or with false and a warning if
+ * there is none within moments. Dropped if another question is being asked.
+ */
+void sup_question(struct sup *u, int (*work)(void *arg, struct err *err),
+	void (*answer)(struct sup *u, bool answered));
+
+/* Show the state where users look for the job. */
+void sup_show(struct sup *u, const char *state);
 
 /* Start all watchers but those that sup_timer() arms. */
 void sup_watch(struct sup *u);

@@ -17,25 +17,164 @@ void sup_timer(struct sup *u, ev_timer *t, double seconds)
 	ev_timer_start(u->loop, t);
 }
 
-static void on_child(EV_P_ ev_child *w, int revents)
+/* --- helpers --- */
+
+/* Seconds; slurmd itself grants no more than KillWait, 30 by default. */
+#define ANSWER_WAIT 5
+
+void sup_question(struct sup *u, int (*work)(void *arg, struct err *err),
+	void (*answer)(struct sup *u, bool answered))
+{
+	struct err err;
+
+	if (u->asker.pid)
+		return;
+	u->answer = answer;
+	if (helper_start(&u->asker, work, u, &err)) {
+		log_warn("cannot ask %s: %s", u->s->sched->name, err.text);
+		answer(u, false);
+		return;
+	}
+	sup_timer(u, &u->no_answer, ANSWER_WAIT);
+}
+
+static int why_work(void *arg, struct err *err);
+static void told_why(struct sup *u, bool answered);
+
+/* What was asked meanwhile comes next. */
+static void take_answer(struct sup *u, bool answered)
+{
+	u->answer(u, answered);
+	if (u->why_later && !u->asker.pid) {
+		u->why_later = false;
+		sup_question(u, why_work, told_why);
+	}
+}
+
+static void on_no_answer(EV_P_ ev_timer *w, int revents)
 {
 	struct sup *u = w->data;
-	struct err err;
 
 	(void)loop;
 	(void)revents;
-	if (w->rpid == u->checker.pid &&
-		helper_done(&u->checker, w->rstatus, &err))
-		log_warn("no checkpoint can be made: %s", err.text);
-	if (w->rpid != u->helper.pid)
+	log_warn("no answer from %s", u->s->sched->name);
+	helper_stop(&u->asker);
+	take_answer(u, false);
+}
+
+static void on_answer(struct sup *u, int status)
+{
+	struct err err;
+	bool answered = !helper_done(&u->asker, status, &err);
+
+	ev_timer_stop(u->loop, &u->no_answer);
+	if (!answered)
+		log_warn("%s: %s", u->s->sched->name, err.text);
+	take_answer(u, answered);
+}
+
+static int show_work(void *arg, struct err *err)
+{
+	const struct sup *u = arg;
+
+	return u->s->sched->show(u->s->cfg, u->to_show, err);
+}
+
+static void show_now(struct sup *u)
+{
+	struct err err;
+
+	if (helper_start(&u->shower, show_work, u, &err))
+		log_debug("cannot show the state: %s", err.text);
+	u->to_show[0] = '\0';
+}
+
+void sup_show(struct sup *u, const char *state)
+{
+	if (!u->s->sched->show)
 		return;
-	if (helper_done(&u->helper, w->rstatus, &err)) {
-		sup_reason(u, "the successor could not be submitted: %s",
-			err.text);
-		sup_post(u, E_SUBMIT_FAILED);
-	} else {
+	snprintf(u->to_show, sizeof(u->to_show), "%.100s leg %u %.40s",
+		u->s->chain->id, u->s->chain->leg, state);
+	if (!u->shower.pid)
+		show_now(u);
+}
+
+static void on_shown(struct sup *u, int status)
+{
+	struct err err;
+
+	if (helper_done(&u->shower, status, &err))
+		log_debug("cannot show the state: %s", err.text);
+	if (u->to_show[0])
+		show_now(u);
+}
+
+static void on_submitted(struct sup *u, int status)
+{
+	struct err err;
+
+	u->unanswered = false;
+	if (!helper_done(&u->helper, status, &err)) {
 		sup_post(u, u->stay_down ? E_STAY_DOWN : E_SUBMITTED);
+		return;
 	}
+	u->unanswered = err.num == EAGAIN;
+	sup_reason(u, "the successor could not be submitted: %s", err.text);
+	sup_post(u, E_SUBMIT_FAILED);
+}
+
+static void on_checked(struct sup *u, int status)
+{
+	struct err err;
+
+	if (helper_done(&u->checker, status, &err))
+		log_warn("no checkpoint can be made: %s", err.text);
+}
+
+static void on_child(EV_P_ ev_child *w, int revents)
+{
+	struct sup *u = w->data;
+
+	(void)loop;
+	(void)revents;
+	if (w->rpid == u->checker.pid)
+		on_checked(u, w->rstatus);
+	else if (w->rpid == u->asker.pid)
+		on_answer(u, w->rstatus);
+	else if (w->rpid == u->shower.pid)
+		on_shown(u, w->rstatus);
+	else if (w->rpid == u->helper.pid)
+		on_submitted(u, w->rstatus);
+}
+
+/* --- time --- */
+
+static int end_work(void *arg, struct err *err)
+{
+	struct sup *u = arg;
+
+	u->asker.shared->seconds = u->s->sched->end(u->s->cfg, err);
+	return u->asker.shared->seconds < 0 ? -1 : 0;
+}
+
+/* Somebody may have moved the end meanwhile; without an answer it is near. */
+static void at_deadline(struct sup *u, bool answered)
+{
+	double end = answered ? u->asker.shared->seconds : 0, at;
+	char left[32];
+
+	if (answered)
+		u->s->job->end = end;
+	at = end - u->s->cfg->margin;
+	if (at > now_wall() + 1) {
+		log_info("the time limit has been moved: %s left",
+			show_duration(end - now_wall(), left));
+		ev_periodic_set(&u->deadline, at, 0, NULL);
+		ev_periodic_again(u->loop, &u->deadline);
+		return;
+	}
+	log_info("the time limit is near: leaving");
+	sup_post(u, E_LEAVE);
 }
 
 static void on_deadline(EV_P_ ev_periodic *w, int revents)
@@ -44,8 +183,10 @@ static void on_deadline(EV_P_ ev_periodic *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	log_info("the time limit is near: leaving");
-	sup_post(u, E_LEAVE);
+	if (u->s->sched->end)
+		sup_question(u, end_work, at_deadline);
+	else
+		at_deadline(u, false);
 }
 
 static void on_interval(EV_P_ ev_timer *w, int revents)
@@ -81,34 +222,55 @@ static void on_too_long(EV_P_ ev_timer *w, int revents)
 	sup_ask(w->data, K_ABORT);
 }
 
-/* SIGTERM or its like: is it worth a checkpoint? */
+/* --- signals --- */
+
+static int why_work(void *arg, struct err *err)
+{
+	struct sup *u = arg;
+	enum ending why = ENDING_LIMIT;
+
+	if (u->s->sched->why(u->s->cfg, &why, err))
+		return -1;
+	u->asker.shared->number = (int)why;
+	return 0;
+}
+
+/* Is it worth a checkpoint? Without an answer: rather one too many. */
+static void told_why(struct sup *u, bool answered)
+{
+	enum ending why =
+		answered ? (enum ending)u->asker.shared->number : ENDING_LIMIT;
+	double left = u->s->job->end > 0 ? u->s->job->end - now_wall() : 0;
+
+	u->brought_back = why == ENDING_REQUEUED;
+	u->stay_down = why == ENDING_STOPPED || why == ENDING_REQUEUED;
+	if (why == ENDING_CANCELLED) {
+		log_info("the job is cancelled: ending the command");
+		sup_post(u, E_TERMINATE);
+	} else if (why == ENDING_STOPPED && u->end_requests > 1) {
+		log_info("asked to end once more: ending the command");
+		sup_post(u, E_TERMINATE);
+	} else if (why == ENDING_STOPPED && left > 0 &&
+		   left <= u->dump_seconds) {
+		log_warn("asked to end with too little time for a checkpoint");
+		sup_post(u, E_TERMINATE);
+	} else {
+		log_info("asked to end: making a checkpoint first");
+		sup_post(u, E_LEAVE);
+	}
+}
+
+/* SIGTERM or its like. It may come twice, by way of the guard and without. */
 static void asked_to_end(struct sup *u)
 {
-	enum ending why = ENDING_CANCELLED;
-	bool again = u->asked_to_end;
-	double left = u->s->job->end > 0 ? u->s->job->end - now_wall() : 0;
-	struct err err;
-
 	/* Then the end is near anyway. */
 	if (u->state == S_SUBMITTING || u->state == S_RESUBMITTED ||
 		u->state == S_STOPPED)
 		return;
-	u->asked_to_end = true;
-	if (again) {
-		log_info("asked to end once more: ending the command");
-		sup_post(u, E_TERMINATE);
-		return;
-	}
-	if (u->s->sched->why(u->s->cfg, &why, &err))
-		log_warn("cannot find out why this job ends: %s", err.text);
-	u->stay_down = why == ENDING_CANCELLED || why == ENDING_REQUEUED;
-	if (left > 0 && left <= u->dump_seconds) {
-		log_warn("asked to end with too little time for a checkpoint");
-		sup_post(u, E_TERMINATE);
-		return;
-	}
-	log_info("asked to end: making a checkpoint first");
-	sup_post(u, E_LEAVE);
+	u->end_requests++;
+	u->why_later = u->asker.pid > 0;
+	if (!u->why_later)
+		sup_question(u, why_work, told_why);
 }
 
 static bool goes_to_group(int sig)
@@ -189,7 +351,9 @@ static void watch_time(struct sup *u)
 	ev_timer_init(&u->retry, on_retry, 0, 0);
 	ev_timer_init(&u->look, on_look, 0, 0);
 	ev_timer_init(&u->too_long, on_too_long, 0, 0);
+	ev_timer_init(&u->no_answer, on_no_answer, 0, 0);
 	u->retry.data = u->look.data = u->too_long.data = u;
+	u->no_answer.data = u;
 }
 
 void sup_watch(struct sup *u)

@@ -127,7 +127,7 @@ static void try_again(struct sup *u)
 		sup_post(u, E_LEAVE);
 		return;
 	}
-	if (u->stay_down) {
+	if (u->stay_down && !u->brought_back) {
 		/* Somebody wants an end; it comes without a checkpoint. */
 		log_error("%s", u->reason);
 		sup_post(u, E_TERMINATE);
@@ -146,15 +146,50 @@ static int keep_output(const struct sup *u, struct err *err)
 	return output_keep(u->s->step->dir, err);
 }
 
+static int submit_now(void *arg, char name[SCHED_NAME], struct err *err)
+{
+	const struct sup *u = arg;
+	const struct sched_next next = {
+		.chain = u->s->chain->id,
+		.leg = u->s->chain->leg + 1,
+		.unanswered = u->unanswered,
+	};
+
+	return u->s->sched->submit(u->s->cfg, &next, name, err);
+}
+
+/*
+ * If the successor's coming ends all that runs here, the other steps are given
+ * what time there is to make their own checkpoints.
+ */
+static void wait_for_others(const struct sup *u)
+{
+	double left = u->s->job->end > 0 ? u->s->job->end - now_wall() : 0;
+
+	left -= u->s->cfg->margin / 4;
+	if (u->s->job->end > 0 && left < 0.1)
+		left = 0.1;
+	if (chain_wait_alone(u->s->chain, left))
+		log_warn("leaving while other steps are at work: %s",
+			strerror(errno));
+}
+
 static int submit_work(void *arg, struct err *err)
 {
 	struct sup *u = arg;
+	bool ends_leg = u->s->sched->submit_ends_leg(u->s->cfg);
+	int ret;
 
 	if (chain_in_place(u->s->chain, err) || keep_output(u, err))
 		return -1;
 	if (u->stay_down)
 		return 0;
-	return u->s->sched->submit(u->s->cfg, u->s->chain->id, err);
+	if (ends_leg)
+		wait_for_others(u);
+	ret = chain_submit(u->s->chain, submit_now, u, err);
+	if (ret && ends_leg)
+		chain_be_present(u->s->chain);
+	return ret;
 }
 
 static void submit(struct sup *u)
@@ -184,7 +219,12 @@ static void thaw(struct sup *u)
 
 static void kill_tree(struct sup *u)
 {
-	if (u->state == S_STOPPED)
+	if (u->brought_back)
+		log_info("leg %u of %s leaves with checkpoint %u; the job is "
+			 "brought back by %s itself",
+			u->s->chain->leg, u->s->chain->id, u->gen,
+			u->s->sched->name);
+	else if (u->state == S_STOPPED)
 		log_info("stopped after checkpoint %u; continue with: "
 			 "checkpointer restore %s",
 			u->gen, u->s->chain->id);
@@ -283,6 +323,15 @@ static void act(struct sup *u, enum action a, enum event ev)
 	}
 }
 
+/* Back from a checkpoint it is as before, for those who only look on. */
+static void show_state(struct sup *u)
+{
+	if (u->shown == u->state)
+		return;
+	u->shown = u->state;
+	sup_show(u, machine_state_name(u->state));
+}
+
 /* The one place where the state changes. */
 void sup_post(struct sup *u, enum event ev)
 {
@@ -292,6 +341,9 @@ void sup_post(struct sup *u, enum event ev)
 		set_state(u, t.to, ev);
 	if (ev == E_DUMPED)
 		tell_dump(u);
+	if (u->state == S_RUNNING || u->state == S_RESTORED ||
+		u->state == S_LEAVING)
+		show_state(u);
 	act(u, t.action, ev);
 }
 
@@ -377,10 +429,34 @@ static int repeat_status(int status)
 	return 128 + sig;
 }
 
+int leave_leg(const struct supervision *s)
+{
+	auto_free char *successor = chain_successor(s->chain);
+	const struct sched_leaving l = {
+		.argv = s->self_argv,
+		.chain = s->chain,
+		.successor = successor ? successor : "",
+		.guard = &s->guard,
+	};
+
+	return s->sched->left(&l);
+}
+
+/* The step was the batch script: its shell ends as the step has ended. */
+static void end_script(struct sup *u)
+{
+	int status = u->result < 0 ? u->status : u->result << 8;
+	struct err err;
+
+	if (u->s->sched->end_script(&u->s->guard, status, &err))
+		log_error("%s; what follows in the script is run once more",
+			err.text);
+}
+
 static int end(struct sup *u)
 {
+	const struct supervision *s = u->s;
 	enum state last = u->state;
-	auto_free char *id = NULL;
 
 	keeper_end(&u->keeper);
 	relay_end(&u->relay);
@@ -389,13 +465,11 @@ static int end(struct sup *u)
 	sup_forget_generation(u);
 	json_decref(u->plan.facts);
 	ev_loop_destroy(u->loop);
-	if (last == S_RESUBMITTED) {
-		/* The lease goes before the successor asks for it. */
-		id = xstrdup(u->s->chain->id);
-		chain_close(u->s->chain);
-		return u->s->sched->left(u->s->self_argv, id);
-	}
-	u->s->sched->ended();
+	if (last == S_RESUBMITTED || u->brought_back)
+		return leave_leg(s);
+	if (s->whole_script)
+		end_script(u);
+	s->sched->ended();
 	return u->result < 0 ? repeat_status(u->status) : u->result;
 }
 

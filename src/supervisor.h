@@ -5,6 +5,7 @@
 
 #include "chain.h"
 #include "config.h"
+#include "guard.h"
 #include "sched.h"
 
 struct supervision {
@@ -17,12 +18,20 @@ struct supervision {
 	const char *cwd;
 	char *const *self_argv; /* this program's own command line */
 	sigset_t mask;          /* signal mask for the command */
+	struct guard guard;     /* of the batch shell */
+	bool whole_script;      /* the step is the batch script itself */
 };
 
 /* Exit statuses that are not the command's own; see checkpointer(1). */
 #define EXIT_CANNOT_RESTORE 69 /* EX_UNAVAILABLE */
 #define EXIT_LOST           70 /* EX_SOFTWARE */
 #define EXIT_STOPPED        75 /* EX_TEMPFAIL: checkpointed, can go on */
+
+/*
+ * This leg's successor is accepted and nothing of this step runs here: wait
+ * for the other steps, and end the leg. Returns the exit status, or not.
+ */
+int leave_leg(const struct supervision *s);
 
 /*
  * Run or restore the step until it ends or leaves. Returns the exit status;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "script.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "util.h"
+
+#define CMDLINE_MAX (1U << 20)
+#define SCRIPT_MAX  (64U << 20)
+
+/* In the chain's directory. */
+static const char copy_name[] = "script";
+
+/* Arguments as /proc/PID/cmdline has them: each with a NUL behind it. */
+static char **read_arguments(pid_t pid, struct err *err)
+{
+	auto_free char *path = xasprintf("/proc/%d/cmdline", (int)pid);
+	auto_free char *text = NULL;
+	size_t len, n = 0;
+	char **argv;
+
+	text = read_file_at(AT_FDCWD, path, CMDLINE_MAX, &len, err);
+	if (!text)
+		return NULL;
+	argv = xcalloc(len + 1, sizeof(*argv));
+	for (size_t i = 0; i < len; i += strlen(text + i) + 1)
+		argv[n++] = xstrdup(text + i);
+	return argv;
+}
+
+static char *read_link(pid_t pid, const char *name)
+{
+	auto_free char *path = xasprintf("/proc/%d/%s", (int)pid, name);
+	char target[4096];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	return xstrdup(target);
+}
+
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+/* As the process itself would find it, if it has not changed its directory. */
+static char *absolute(pid_t pid, const char *word)
+{
+	auto_free char *cwd = NULL;
+
+	if (*word == '/')
+		return xstrdup(word);
+	cwd = read_link(pid, "cwd");
+	return cwd ? xasprintf("%s/%s", cwd, word) : NULL;
+}
+
+/*
+ * The first argument that is no option and names a file; words behind -c are
+ * commands, and -m of Python names a module.
+ */
+static size_t find_script(pid_t pid, char *const argv[])
+{
+	for (size_t i = 1; argv[i]; i++) {
+		auto_free char *path = NULL;
+		const char *word = argv[i];
+
+		if ((*word == '-' || *word == '+') && word[1]) {
+			if (word[1] != '-' && strpbrk(word, "cms"))
+				return 0;
+			continue;
+		}
+		path = absolute(pid, word);
+		return path && is_file(path) ? i : 0;
+	}
+	return 0;
+}
+
+static int copy_script(
+	const char *path, const struct chain *chain, struct err *err)
+{
+	auto_free char *text = NULL;
+	size_t len;
+
+	if (!faccessat(chain->dir, copy_name, F_OK, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	text = read_file_at(AT_FDCWD, path, SCRIPT_MAX, &len, err);
+	return text ? write_file_at(chain->dir, copy_name, text, len, err) : -1;
+}
+
+static void replace(char **word, char *by)
+{
+	free(*word);
+	*word = by;
+}
+
+char **script_command(
+	pid_t shell, const struct chain *chain, bool copy, struct err *err)
+{
+	char **argv = read_arguments(shell, err);
+	size_t at = argv && argv[0] ? find_script(shell, argv) : 0;
+	char *program;
+
+	if (!argv)
+		return NULL;
+	if (!at) {
+		err_set(err, 0,
+			"checkpointer without a command belongs in a batch "
+			"script, and process %d runs none from a file: write "
+			"checkpointer -- COMMAND",
+			(int)shell);
+		goto failed;
+	}
+	replace(&argv[at], absolute(shell, argv[at]));
+	if (copy) {
+		if (copy_script(argv[at], chain, err))
+			goto failed;
+		replace(&argv[at], xasprintf("%s/%s", chain->path, copy_name));
+	}
+	/* argv[0] may be just a name: "-bash". */
+	program = read_link(shell, "exe");
+	if (program)
+		replace(&argv[0], program);
+	return argv;
+failed:
+	script_free(argv);
+	return NULL;
+}
+
+void script_free(char **argv)
+{
+	for (size_t i = 0; argv && argv[i]; i++)
+		free(argv[i]);
+	free(argv);
+}
