@@ -369,6 +369,7 @@ static int begin_leg(struct chain *c, const char *key, const char *scheduler,
 		c->leg = 0;
 		return -1;
 	}
+	c->first = true;
 	write_lease(c);
 	gethostname(host, sizeof(host) - 1);
 	line = new_line(c, "leg");
@@ -439,7 +440,8 @@ int chain_wait_alone(const struct chain *c, double seconds)
 
 /* --- the successor --- */
 
-char *chain_successor(const struct chain *c)
+/* Of this leg, or of any if leg is 0: then the last one. */
+static char *find_successor(const struct chain *c, unsigned leg)
 {
 	json_t *lines = chain_read(c, NULL, NULL), *j;
 	const char *name;
@@ -448,7 +450,8 @@ char *chain_successor(const struct chain *c)
 
 	json_array_foreach(lines, i, j)
 	{
-		if (!is_event(j, "submitted") || number_of(j, "leg") != c->leg)
+		if (!is_event(j, "submitted") ||
+			(leg && number_of(j, "leg") != leg))
 			continue;
 		name = json_string_value(json_object_get(j, "job"));
 		free(found);
@@ -456,6 +459,49 @@ char *chain_successor(const struct chain *c)
 	}
 	json_decref(lines);
 	return found;
+}
+
+char *chain_successor(const struct chain *c)
+{
+	return find_successor(c, c->leg);
+}
+
+char *chain_last_successor(const struct chain *c)
+{
+	return find_successor(c, 0);
+}
+
+struct chain_past chain_past(const struct chain *c)
+{
+	json_t *lines = chain_read(c, NULL, NULL), *j;
+	struct chain_past p = {0};
+	double from = 0, to = 0;
+	unsigned leg = 0;
+	size_t i;
+
+	json_array_foreach(lines, i, j)
+	{
+		const char *state =
+			json_string_value(json_object_get(j, "state"));
+		double t = json_number_value(json_object_get(j, "t"));
+
+		if (number_of(j, "leg") == c->leg)
+			continue;
+		if (is_event(j, "leg") && number_of(j, "leg") != leg) {
+			p.seconds += to - from;
+			from = t;
+			leg = number_of(j, "leg");
+		}
+		to = t;
+		if (state && !strcmp(state, "moving"))
+			p.moves++;
+		else if (state && (!strcmp(state, "restored") ||
+					  !strcmp(state, "running")))
+			p.moves = 0;
+	}
+	p.seconds += to - from;
+	json_decref(lines);
+	return p;
 }
 
 static int submit_once(const struct chain *c,

@@ -25,6 +25,7 @@ struct chain {
 	int lease;   /* flock(2) held: shared by all steps of the leg */
 	int present; /* flock(2) shared by the steps that are at work */
 	unsigned leg;
+	bool first; /* this process has begun the leg */
 };
 
 struct step {
@@ -73,10 +74,25 @@ int chain_wait_alone(const struct chain *c, double seconds);
 void chain_be_present(const struct chain *c);
 
 /*
+ * What the legs before this one have come to: how long they ran, in seconds,
+ * and how many of the last ones in a row could not restore their steps.
+ */
+struct chain_past {
+	double seconds;
+	unsigned moves;
+};
+
+struct chain_past chain_past(const struct chain *c);
+
+/*
  * The name of this leg's successor, owned by the caller; "" if it is accepted
  * but has no name; NULL if there is none yet.
  */
 char *chain_successor(const struct chain *c);
+
+/* The same of the newest leg that has one, for a chain that no leg has taken.
+ */
+char *chain_last_successor(const struct chain *c);
 
 /*
  * Call submit(arg, name, err) unless this leg has a successor, and record what

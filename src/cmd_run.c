@@ -47,14 +47,25 @@ static int check_margin(const struct config *cfg, const struct sched_job *job)
 	return EX_CONFIG;
 }
 
-static int check_legs(const struct config *cfg, const struct chain *chain)
+static int check_past(const struct config *cfg, const struct chain *chain)
 {
-	if (!cfg->max_legs || chain->leg <= cfg->max_legs)
-		return 0;
-	log_error("chain %s would begin leg %u, [checkpoint] max_legs is %u: "
-		  "raise it to continue",
-		chain->id, chain->leg, cfg->max_legs);
-	return EX_TEMPFAIL;
+	double used = cfg->max_time > 0 ? chain_past(chain).seconds : 0;
+	char text[32], limit[32];
+
+	if (cfg->max_legs && chain->leg > cfg->max_legs) {
+		log_error("chain %s would begin leg %u, [checkpoint] max_legs "
+			  "is %u: raise it to continue",
+			chain->id, chain->leg, cfg->max_legs);
+		return EX_TEMPFAIL;
+	}
+	if (cfg->max_time > 0 && used >= cfg->max_time) {
+		log_error("chain %s has run for %s, [checkpoint] max_time is "
+			  "%s: raise it to continue",
+			chain->id, show_duration(used, text),
+			show_duration(cfg->max_time, limit));
+		return EX_TEMPFAIL;
+	}
+	return 0;
 }
 
 static int already_finished(const struct supervision *s)
@@ -115,13 +126,16 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 		log_error("%s", err.text);
 		return keep_out(s, EX_TEMPFAIL);
 	}
+	if (s->sched->empties_output && s->chain->first &&
+		output_put_back_job(s->chain->dir, s->guard.shell, &err))
+		log_warn("%s", err.text);
 	successor = chain_successor(s->chain);
 	if (successor) {
 		log_info("leg %u of %s has left: this step begins in the next",
 			s->chain->leg, s->chain->id);
-		return leave_leg(s);
+		return leave_leg(s, false);
 	}
-	ret = check_legs(s->cfg, s->chain);
+	ret = check_past(s->cfg, s->chain);
 	return ret ? keep_out(s, ret) : run_step(s, argv, cwd);
 }
 

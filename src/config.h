@@ -17,6 +17,18 @@ enum isolation {
 	ISOLATION_NONE, /* the host's namespaces, a capable criu */
 };
 
+/* How a Slurm job gets its successor. */
+enum method {
+	METHOD_SUBMIT,  /* a new job with the same parameters */
+	METHOD_REQUEUE, /* the same job again */
+};
+
+/* What becomes of jobs that wait for a job that has a successor. */
+enum dependents {
+	DEPENDENTS_MOVE, /* they wait for the successor instead */
+	DEPENDENTS_LEAVE,
+};
+
 /* One NAME=value of [environment]. */
 struct config_env {
 	char *name, *value;
@@ -34,6 +46,8 @@ struct config {
 	double retry;        /* seconds before a failed dump is tried again */
 	double dump_timeout; /* seconds that a dump may take, 0: no limit */
 	unsigned restore_tries; /* older generations tried, at least 1 */
+	unsigned max_moves;     /* nodes in a row that could not restore */
+	double max_time; /* seconds that all legs may have, 0: no limit */
 
 	/* [signals] */
 	sigset_t checkpoint; /* checkpoint and leave */
@@ -42,6 +56,13 @@ struct config {
 
 	/* [local] */
 	double time_limit; /* seconds, 0: none */
+
+	/* [slurm] */
+	enum method method;
+	enum dependents dependents;
+	unsigned comment;             /* show the state there: 0 or 1 */
+	unsigned exclude_failed_node; /* one that cannot restore: 0 or 1 */
+	double preemption_watch;      /* seconds between two looks, 0: never */
 
 	/* [capsule] */
 	enum isolation isolation;

@@ -23,8 +23,11 @@ enum kind {
 	KIND_COUNT,     /* unsigned */
 	KIND_BYTES,     /* uint64_t */
 	KIND_SIGNALS,   /* sigset_t */
-	KIND_ISOLATION, /* enum isolation */
-	KIND_LEVEL,     /* enum log_level */
+	KIND_ISOLATION, /* an enum, as those below */
+	KIND_LEVEL,
+	KIND_METHOD,
+	KIND_DEPENDENTS,
+	KIND_SWITCH, /* unsigned, 0 or 1 */
 };
 
 /* --- texts --- */
@@ -281,37 +284,56 @@ static const char *const isolation_name[] = {
 	[ISOLATION_NONE] = "none",
 };
 
-/* The index of the word, or -1. */
-static int find_word(
-	const char *text, const char *const *words, size_t n, struct err *err)
+static const char *const method_name[] = {
+	[METHOD_SUBMIT] = "submit",
+	[METHOD_REQUEUE] = "requeue",
+};
+
+static const char *const dependents_name[] = {
+	[DEPENDENTS_MOVE] = "move",
+	[DEPENDENTS_LEAVE] = "leave",
+};
+
+static const char *const switch_name[] = {"no", "yes"};
+
+/* The words that a kind allows, by number. */
+static const struct words {
+	enum kind kind;
+	const char *const *names;
+	size_t n;
+} words[] = {
+	{KIND_ISOLATION, isolation_name, LEN(isolation_name)},
+	{KIND_LEVEL, log_level_name, LOG_N_LEVELS},
+	{KIND_METHOD, method_name, LEN(method_name)},
+	{KIND_DEPENDENTS, dependents_name, LEN(dependents_name)},
+	{KIND_SWITCH, switch_name, LEN(switch_name)},
+};
+
+static const struct words *words_of(unsigned kind)
 {
+	for (size_t i = 0; i < LEN(words); i++)
+		if (words[i].kind == kind)
+			return &words[i];
+	return NULL;
+}
+
+/* An enum without negative values is an unsigned int, see GCC's manual. */
+static int set_word(const struct key *key, const char *text, unsigned *field,
+	struct err *err)
+{
+	const struct words *w = words_of(key->kind);
 	auto_free char *all = xstrdup("");
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < w->n; i++) {
 		auto_free char *old = all;
 
-		all = xasprintf("%s%s%s", old, *old ? ", " : "", words[i]);
-		if (!strcmp(text, words[i]))
-			return (int)i;
+		all = xasprintf("%s%s%s", old, *old ? ", " : "", w->names[i]);
+		if (!strcmp(text, w->names[i])) {
+			*field = (unsigned)i;
+			return 0;
+		}
 	}
 	return err_set(err, 0, "'%s' is none of %s", text, all);
-}
-
-static int set_isolation(
-	const char *text, enum isolation *field, struct err *err)
-{
-	int i = find_word(text, isolation_name, LEN(isolation_name), err);
-
-	*field = i < 0 ? *field : (enum isolation)i;
-	return i < 0 ? -1 : 0;
-}
-
-static int set_level(const char *text, enum log_level *field, struct err *err)
-{
-	int i = find_word(text, log_level_name, LOG_N_LEVELS, err);
-
-	*field = i < 0 ? *field : (enum log_level)i;
-	return i < 0 ? -1 : 0;
 }
 
 /* --- the table --- */
@@ -332,10 +354,18 @@ const struct key config_keys[] = {
 	KEY(checkpoint, retry, TIME, retry, "30s", 0.1, 1e9),
 	KEY(checkpoint, dump_timeout, TIME0, dump_timeout, "0", 0, 1e9),
 	KEY(checkpoint, restore_tries, COUNT, restore_tries, "3", 1, 1e3),
+	KEY(checkpoint, max_moves, COUNT, max_moves, "3", 0, 1e3),
+	KEY(checkpoint, max_time, TIME0, max_time, "0", 0, 1e9),
 	KEY(signals, checkpoint, SIGNALS, checkpoint, "USR1", 0, 0),
 	KEY(signals, save, SIGNALS, save, "USR2", 0, 0),
 	KEY(signals, terminate, SIGNALS, terminate, "TERM", 0, 0),
 	KEY(local, time_limit, TIME0, time_limit, "0", 0, 1e9),
+	KEY(slurm, method, METHOD, method, "submit", 0, 0),
+	KEY(slurm, dependents, DEPENDENTS, dependents, "move", 0, 0),
+	KEY(slurm, comment, SWITCH, comment, "yes", 0, 0),
+	KEY(slurm, exclude_failed_node, SWITCH, exclude_failed_node, "yes", 0,
+		0),
+	KEY(slurm, preemption_watch, TIME0, preemption_watch, "15s", 0, 1e9),
 	KEY(capsule, isolation, ISOLATION, isolation, "auto", 0, 0),
 	KEY(capsule, private_dirs, DIRS, private_dirs, "/tmp /var/tmp /dev/shm",
 		0, 0),
@@ -351,7 +381,7 @@ const struct key config_keys[] = {
 const size_t config_n_keys = LEN(config_keys);
 
 const char *const config_sections[] = {"checkpoint", "signals", "local",
-	"capsule", "criu", "environment", "log", "site"};
+	"slurm", "capsule", "criu", "environment", "log", "site"};
 
 const size_t config_n_sections = LEN(config_sections);
 
@@ -407,9 +437,11 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_SIGNALS:
 		return set_signals(text, field, err);
 	case KIND_ISOLATION:
-		return set_isolation(text, field, err);
 	case KIND_LEVEL:
-		return set_level(text, field, err);
+	case KIND_METHOD:
+	case KIND_DEPENDENTS:
+	case KIND_SWITCH:
+		return set_word(key, text, field, err);
 	}
 	return -1;
 }
@@ -430,9 +462,12 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_SIGNALS:
 		return show_signals(field);
 	case KIND_ISOLATION:
-		return xstrdup(isolation_name[*(const enum isolation *)field]);
 	case KIND_LEVEL:
-		return xstrdup(log_level_name[*(const enum log_level *)field]);
+	case KIND_METHOD:
+	case KIND_DEPENDENTS:
+	case KIND_SWITCH:
+		return xstrdup(
+			words_of(key->kind)->names[*(const unsigned *)field]);
 	default:
 		text = *(char *const *)field;
 		return xstrdup(text ? text : "");

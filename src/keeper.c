@@ -301,6 +301,30 @@ static int roll_back(const struct self *k, struct err *err)
 		p->capsule.generation, went_on, err);
 }
 
+/* In a capsule they are: it is as empty as this one. */
+static int numbers_are_free(const struct self *k, struct err *err)
+{
+	const json_t *threads = json_object_get(k->plan->manifest, "threads"),
+		     *j;
+	size_t i;
+
+	json_array_foreach(threads, i, j)
+	{
+		pid_t pid = (pid_t)json_integer_value(j);
+		char name[256];
+
+		if (in_capsule(k) || pid <= 0 ||
+			(kill(pid, 0) && errno == ESRCH))
+			continue;
+		proc_cmdline(pid, name, sizeof(name));
+		return err_set(err, 0,
+			"process number %d, which the checkpoint needs, is in "
+			"use here (%.100s)",
+			(int)pid, name);
+	}
+	return 0;
+}
+
 /*
  * In this process and not in a worker: the restored root is a child of the
  * process that calls libcriu, and must not lose its parent (getppid(2),
@@ -314,7 +338,8 @@ static void restore(struct self *k)
 	int out = fcntl(1, F_DUPFD_CLOEXEC, 10);
 	int errs = fcntl(2, F_DUPFD_CLOEXEC, 10);
 
-	if (!roll_back(k, &r.result.err) &&
+	if (!numbers_are_free(k, &r.result.err) &&
+		!roll_back(k, &r.result.err) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = engine_restore(&p->engine, p->capsule.generation,
 			json_object_get(p->manifest, "outside"), &r.result.err);

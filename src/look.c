@@ -204,6 +204,15 @@ static void look_at_tracer(struct look *l)
 				"due");
 }
 
+/* It talks to its tasks and to slurmctld, and slurmstepd waits for it. */
+static void look_at_program(struct look *l)
+{
+	if (!strcmp(l->comm, "srun"))
+		say(l, "a step of srun",
+			"start the program without srun, or put srun outside "
+			"the command");
+}
+
 unsigned look_at_tree(pid_t parent)
 {
 	struct int_list tree = proc_tree(parent);
@@ -218,6 +227,7 @@ unsigned look_at_tree(pid_t parent)
 		proc_fds(l.pid, look_at_fd, &l);
 		look_at_maps(&l);
 		look_at_namespaces(&l, parent);
+		look_at_program(&l);
 		look_at_tracer(&l);
 		if (st.tty)
 			say(&l, "a controlling terminal",

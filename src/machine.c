@@ -29,6 +29,7 @@ static const struct row table[] = {
 	{ S_RESTORING,  E_RESTORED,       S_RESTORED,    A_WATCH },
 	{ S_RESTORING,  E_RESTORE_FAILED, S_RESTORING,   A_OLDER },
 	{ S_RESTORING,  E_START_FAILED,   S_FAILED,      A_FAIL },
+	{ S_RESTORING,  E_MOVE,           S_MOVING,      A_SUBMIT },
 	{ S_RESTORING,  E_LEAVE,          S_RESTORING,   A_REMEMBER },
 	{ S_RESTORING,  E_TERMINATE,      S_ENDING,      A_END },
 	{ S_RESTORING,  E_LOST,           S_RESTORING,   A_OLDER },
@@ -59,6 +60,9 @@ static const struct row table[] = {
 	{ S_SUBMITTING, E_EXITED,         S_SUBMITTING,  A_NOTE },
 	{ S_SUBMITTING, E_LOST,           S_SUBMITTING,  A_NOTE },
 
+	{ S_MOVING,     E_SUBMITTED,      S_RESUBMITTED, A_QUIT },
+	{ S_MOVING,     E_SUBMIT_FAILED,  S_FAILED,      A_FAIL },
+
 	{ S_RESUBMITTED, E_EXITED,        S_RESUBMITTED, A_QUIT },
 	{ S_RESUBMITTED, E_LOST,          S_RESUBMITTED, A_QUIT },
 
@@ -85,6 +89,7 @@ static const char *const state_name[N_STATES] = {
 	[S_LEAVING] = "dumping",
 	[S_SUBMITTING] = "submitting",
 	[S_RESUBMITTED] = "resubmitted",
+	[S_MOVING] = "moving",
 	[S_STOPPED] = "stopped",
 	[S_ENDING] = "ending",
 	[S_FINISHED] = "finished",
@@ -96,6 +101,7 @@ static const char *const event_name[N_EVENTS] = {
 	[E_START_FAILED] = "start failed",
 	[E_RESTORED] = "restored",
 	[E_RESTORE_FAILED] = "restore failed",
+	[E_MOVE] = "cannot restore here",
 	[E_LEAVE] = "leave",
 	[E_SAVE] = "save",
 	[E_TERMINATE] = "terminate",

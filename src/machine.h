@@ -15,6 +15,8 @@ enum state {
 	S_SUBMITTING,  /* the generation is committed, the tree is stopped, the
 			  successor is being submitted */
 	S_RESUBMITTED, /* the successor is accepted, the tree is killed */
+	S_MOVING,      /* it cannot be restored here: the successor, which is to
+			  do it elsewhere, is being submitted */
 	S_STOPPED,     /* as before, but nobody wanted a successor */
 	S_ENDING,      /* the command was asked to end */
 	S_FINISHED,    /* the command ended by itself */
@@ -27,6 +29,7 @@ enum event {
 	E_START_FAILED,
 	E_RESTORED,
 	E_RESTORE_FAILED,
+	E_MOVE,  /* nothing can be restored here, but perhaps elsewhere */
 	E_LEAVE, /* checkpoint and leave: warning signal, deadline, request */
 	E_SAVE,  /* checkpoint and continue: signal, interval, request */
 	E_TERMINATE, /* end the command, there is no time for a checkpoint */

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include "proc.h"
 #include "util.h"
 
 static void kept_name(int stream, char name[16])
@@ -106,6 +108,123 @@ static int put_back_one(
 		return err_set(err, errno, "put back the output of %s", name);
 	return 0;
 }
+
+/* --- of the job --- */
+
+/* Seen by users of the file all the same: compared to tell if it was emptied. */
+#define HEAD 65536
+
+/* The job's output, if it is a file that Slurm itself has opened; else -1. */
+static int open_job_stream(pid_t shell, int stream, struct stat *st)
+{
+	auto_free char *path = xasprintf("/proc/%d/fd/%d",
+		(int)(shell ? shell : getpid()), stream);
+	auto_close int fd = -1;
+	struct proc_fdinfo info;
+
+	/* Slurm's are append-only, also where they were emptied first. */
+	if (!proc_fdinfo(shell ? shell : getpid(), stream, &info) ||
+		!(info.flags & O_APPEND) || stat(path, st) ||
+		!S_ISREG(st->st_mode))
+		return -1;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd >= 0 && !fstat(fd, st) ? steal_fd(&fd) : -1;
+}
+
+/* Each file of the two streams once. */
+static int for_job_streams(int dir, pid_t shell,
+	int (*one)(int dir, int stream, int fd, struct err *err),
+	struct err *err)
+{
+	struct stat st, first = {0};
+	int ret = 0;
+
+	for (int i = 1; i < 3 && !ret; i++) {
+		auto_close int fd = open_job_stream(shell, i, &st);
+
+		if (fd < 0 || (st.st_dev == first.st_dev &&
+				      st.st_ino == first.st_ino))
+			continue;
+		first = st;
+		ret = one(dir, i, fd, err);
+	}
+	return ret;
+}
+
+static int keep_job_stream(int dir, int stream, int fd, struct err *err)
+{
+	auto_close int out = -1;
+	struct stat st, have;
+	char name[16];
+
+	kept_name(stream, name);
+	out = openat(
+		dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (out < 0 || fstat(out, &have) || fstat(fd, &st))
+		return err_set(err, errno, "open %s", name);
+	if (copy_range(fd, out, have.st_size, st.st_size) || fsync(out))
+		return err_set(err, errno, "keep the job's output");
+	return 0;
+}
+
+int output_keep_job(int dir, pid_t shell, struct err *err)
+{
+	return for_job_streams(dir, shell, keep_job_stream, err);
+}
+
+static bool was_emptied(int fd, int kept, off_t size, off_t kept_size)
+{
+	char now[HEAD], before[HEAD];
+	ssize_t n, m;
+
+	if (size < kept_size)
+		return true;
+	n = pread(kept, before, sizeof(before), 0);
+	m = n > 0 ? pread(fd, now, (size_t)n, 0) : 0;
+	return n != m || (n > 0 && memcmp(now, before, (size_t)n));
+}
+
+/* Move [0, size) of a file up, from its end on, as both places overlap. */
+static int move_up(int fd, off_t size, off_t by)
+{
+	char buf[65536];
+
+	for (off_t end = size, n; end > 0; end -= n) {
+		n = end < (off_t)sizeof(buf) ? end : (off_t)sizeof(buf);
+		if (pread(fd, buf, (size_t)n, end - n) != n ||
+			pwrite(fd, buf, (size_t)n, end - n + by) != n)
+			return -1;
+	}
+	return 0;
+}
+
+static int put_back_job_stream(int dir, int stream, int fd, struct err *err)
+{
+	auto_close int in = -1;
+	struct stat st, have;
+	char name[16];
+
+	kept_name(stream, name);
+	in = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (in < 0)
+		return errno == ENOENT ? 0
+				       : err_set(err, errno, "open %s", name);
+	if (fstat(in, &have) || fstat(fd, &st))
+		return err_set(err, errno, "read %s", name);
+	if (!was_emptied(fd, in, st.st_size, have.st_size))
+		return 0;
+	if (move_up(fd, st.st_size, have.st_size) ||
+		copy_range(in, fd, 0, have.st_size))
+		return err_set(err, errno, "put back the job's output");
+	return 0;
+}
+
+int output_put_back_job(int dir, pid_t shell, struct err *err)
+{
+	return for_job_streams(dir, shell, put_back_job_stream, err);
+}
+
+/* --- of a step --- */
 
 int output_put_back(int step, struct err *err)
 {

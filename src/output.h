@@ -3,6 +3,8 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include <sys/types.h>
+
 #include "err.h"
 
 /*
@@ -21,5 +23,15 @@ int output_keep(int step, struct err *err);
 
 /* Write what is missing in the files; their offset is then at their end. */
 int output_put_back(int step, struct err *err);
+
+/*
+ * The same for the output of the whole job, which Slurm empties when a job is
+ * requeued without --open-mode=append. shell is the process whose streams it
+ * is (0: this one), dir the chain's directory.
+ */
+int output_keep_job(int dir, pid_t shell, struct err *err);
+
+/* What the job has written by now comes behind what was kept. */
+int output_put_back_job(int dir, pid_t shell, struct err *err);
 
 #endif

@@ -70,6 +70,26 @@ struct int_list proc_tree(pid_t root)
 	return l;
 }
 
+struct int_list proc_threads(const struct int_list *processes)
+{
+	struct int_list l = {0};
+
+	for (size_t i = 0; i < processes->n; i++) {
+		char path[32];
+		struct dirent *e;
+		DIR *d;
+
+		snprintf(path, sizeof(path), "/proc/%d/task", processes->v[i]);
+		d = opendir(path);
+		while (d && (e = readdir(d)))
+			if (isdigit((unsigned char)*e->d_name))
+				int_list_add(&l, atoi(e->d_name));
+		if (d)
+			closedir(d);
+	}
+	return l;
+}
+
 /* Read a small /proc file; the length, or -1. Always NUL-terminated. */
 static ssize_t slurp(const char *path, char *buf, size_t size)
 {

@@ -21,6 +21,9 @@ struct int_list {
  */
 struct int_list proc_tree(pid_t root);
 
+/* The numbers of all threads of these processes; release as above. */
+struct int_list proc_threads(const struct int_list *processes);
+
 /* Fields of /proc/PID/stat, see proc_pid_stat(5). */
 struct proc_stat {
 	char comm[64];

@@ -29,14 +29,16 @@ struct sched_job {
 	double end;
 	/* How long the whole leg may last, seconds; 0: no limit known. */
 	double limit;
+	/* Is it to be asked why() now and then, as nobody else will tell? */
+	bool watch;
 };
 
 /* What submit() is to know of the leg that leaves. */
 struct sched_next {
 	const char *chain;
-	unsigned leg;        /* of the successor */
-	const char *exclude; /* a node that must not be used, or NULL */
-	bool unanswered;     /* an earlier try may have been accepted */
+	unsigned leg;    /* of the successor */
+	bool elsewhere;  /* on another node than this */
+	bool unanswered; /* an earlier try may have been accepted */
 };
 
 /* What left() is to know. */
@@ -44,6 +46,8 @@ struct sched_leaving {
 	char *const *argv; /* the supervisor's command line */
 	const struct chain *chain;
 	const char *successor; /* what submit() has told, or "" */
+	bool still_wanted;     /* the scheduler will take the job back, but has
+				  not yet: it must not end before */
 	const struct guard *guard;
 };
 
@@ -95,6 +99,12 @@ struct sched {
 	 */
 	int (*submit)(const struct config *cfg, const struct sched_next *next,
 		char name[SCHED_NAME], struct err *err);
+
+	/* Can a successor come to another node? */
+	bool has_nodes;
+
+	/* May the job's output files be emptied when it comes again? */
+	bool empties_output;
 
 	/* Will a successor run the batch script again from its top? */
 	bool (*reruns_script)(void);

@@ -1,114 +1,245 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sched_slurm.c - Slurm; the only file that sees its types */
+/* sched_slurm.c - Slurm: what it knows of this job, and how the job goes on */
 #include "sched.h"
 
 #include <signal.h>
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sysexits.h>
 
 #include "log.h"
+#include "slurm_compat.h"
+#include "slurm_job.h"
 #include "util.h"
 
-/*
- * The successor of a job is the same job, requeued: Slurm itself keeps every
- * parameter, the id, the dependents and the place in an array. The batch
- * script runs again from its top, and its steps find their generations.
- */
+/* In the successor's environment; the job's comment has the last word. */
+#define SUCCESSOR_OF "CHECKPOINTER_SUCCESSOR_OF"
 
-/* From 26.05 on a job is named by a step id, see slurm.h. */
-#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26, 5, 0)
-static slurm_step_id_t job_name(uint32_t id)
-{
-	slurm_step_id_t s = SLURM_STEP_ID_INITIALIZER;
+/* Seconds before its end in which a job is said to end because of its limit. */
+#define NEAR_THE_END 60
 
-	s.job_id = id;
-	return s;
-}
-#else
-static uint32_t job_name(uint32_t id)
+static uint32_t number_from(const char *name)
 {
-	return id;
-}
-#endif
-
-static uint32_t own_id(void)
-{
-	const char *text = getenv("SLURM_JOB_ID");
+	const char *text = getenv(name);
 
 	return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
 }
 
-/* Only in a batch job is there a script that can run again. */
+static uint32_t own_id(void)
+{
+	return number_from("SLURM_JOB_ID");
+}
+
 static bool slurm_here(void)
 {
 	return own_id() && getenv("SLURM_JOB_NAME") && getenv("SLURM_JOBID") &&
 	       !getenv("CHECKPOINTER_LOCAL_JOB");
 }
 
-/* Call use(job, arg) with what the controller knows of this job. */
-static int ask_controller(void (*use)(const slurm_job_info_t *, void *),
-	void *arg, struct err *err)
+/* --- what the controller knows --- */
+
+typedef int use_fn(const slurm_job_info_t *, void *arg, struct err *err);
+
+/* Call use() with what the controller knows of this job. */
+static int ask_controller(use_fn *use, void *arg, struct err *err)
 {
 	job_info_msg_t *msg = NULL;
-	bool found = false;
+	const slurm_job_info_t *job = NULL;
+	int ret;
 
 	slurm_init(NULL);
-	if (slurm_load_job(&msg, job_name(own_id()), 0))
+	if (slurm_load_job(&msg, job_name(own_id()), SHOW_DETAIL))
 		return err_set(err, 0, "ask slurmctld for job %u: %s", own_id(),
 			slurm_strerror(errno));
 	/* For an array there is one record for every task. */
-	for (uint32_t i = 0; i < msg->record_count && !found; i++)
-		if (msg->job_array[i].job_id == own_id()) {
-			use(&msg->job_array[i], arg);
-			found = true;
-		}
+	for (uint32_t i = 0; i < msg->record_count && !job; i++)
+		if (msg->job_array[i].job_id == own_id())
+			job = &msg->job_array[i];
+	ret = job ? use(job, arg, err)
+		  : err_set(err, 0, "slurmctld does not know job %u", own_id());
 	slurm_free_job_info_msg(msg);
-	return found ? 0
-		     : err_set(err, 0, "slurmctld does not know job %u",
-			       own_id());
+	return ret;
 }
 
-static void use_facts(const slurm_job_info_t *info, void *arg)
-{
-	struct sched_job *job = arg;
+/* --- facts --- */
 
+/* What cannot be continued as the same job. */
+static int refuse(const slurm_job_info_t *info, struct err *err)
+{
+	if (info->het_job_id || getenv("SLURM_HET_SIZE"))
+		return err_set(err, 0,
+			"a heterogeneous job cannot be continued: submit its "
+			"components as jobs of their own");
+	if (info->bitflags & CRON_JOB)
+		return err_set(err, 0,
+			"a job of scrontab cannot be continued: let it submit "
+			"a job with sbatch");
+	if (!info->batch_flag)
+		return err_set(err, 0,
+			"an interactive allocation has no batch script that "
+			"could run again: use sbatch");
+	if (getenv("SLURM_STEP_ID"))
+		return err_set(err, 0,
+			"a step of srun cannot be continued: write "
+			"checkpointer -- COMMAND in the batch script, without "
+			"srun");
+	return 0;
+}
+
+/*
+ * The chain that the comment names: "[checkpointer CHAIN leg N STATE]". A job
+ * that the script submits inherits the environment, but not the comment.
+ */
+static char *chain_in_comment(const char *comment)
+{
+	auto_free char *tag = slurm_comment_tag(comment);
+	static const char prefix[] = "[checkpointer ";
+	char *chain;
+
+	if (!tag || strncmp(tag, prefix, strlen(prefix)))
+		return NULL;
+	chain = xstrdup(tag + strlen(prefix));
+	chain[strcspn(chain, " ]")] = '\0';
+	if (chain_id_is_valid(chain))
+		return chain;
+	free(chain);
+	return NULL;
+}
+
+/* A site may rewrite comments: then the chain itself knows its successor. */
+static char *chain_in_journal(const struct config *cfg)
+{
+	const char *id = getenv(SUCCESSOR_OF);
+	auto_free char *own = xasprintf("%u", own_id());
+	auto_free char *name = NULL;
+	struct chain c;
+
+	if (!id || chain_open(&c, cfg->dir, id, false, NULL))
+		return NULL;
+	name = chain_last_successor(&c);
+	chain_close(&c);
+	return name && !strcmp(name, own) ? xstrdup(id) : NULL;
+}
+
+/* Of the job's partition; found by facts(), used in helpers, which inherit. */
+static bool preempted_comes_back;
+
+static bool is_first_of(const char *name, const char *list)
+{
+	size_t n = strcspn(list, ",");
+
+	return strlen(name) == n && !strncmp(name, list, n);
+}
+
+/*
+ * In a partition with GraceTime, a preempted job's batch script is not told
+ * until that time is over (slurm.conf(5), GraceTime: signals go to steps).
+ */
+static bool wants_watch(const slurm_job_info_t *info)
+{
+	partition_info_msg_t *msg = NULL;
+	bool watch = false;
+
+	if (slurm_load_partitions(0, &msg, SHOW_ALL)) {
+		log_debug("ask slurmctld for partitions: %s",
+			slurm_strerror(errno));
+		return false;
+	}
+	for (uint32_t i = 0; i < msg->record_count; i++) {
+		const partition_info_t *p = &msg->partition_array[i];
+
+		if (!p->name || !info->partition ||
+			!is_first_of(p->name, info->partition))
+			continue;
+		watch = p->grace_time > 0 && p->grace_time != NO_VAL &&
+			p->preempt_mode != PREEMPT_MODE_OFF;
+		preempted_comes_back =
+			(p->preempt_mode & PREEMPT_MODE_REQUEUE) &&
+			info->requeue;
+	}
+	slurm_free_partition_info_msg(msg);
+	return watch;
+}
+
+struct facts {
+	const struct config *cfg;
+	struct sched_job *job;
+};
+
+static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
+{
+	struct facts *f = arg;
+	const char *cluster = getenv("SLURM_CLUSTER_NAME");
+
+	if (refuse(info, err))
+		return -1;
 	if (info->end_time > 0)
-		job->end = (double)info->end_time;
+		f->job->end = (double)info->end_time;
 	if (info->end_time > info->start_time && info->start_time > 0)
-		job->limit = (double)(info->end_time - info->start_time);
-	job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
+		f->job->limit = (double)(info->end_time - info->start_time);
+	f->job->watch = f->cfg->preemption_watch > 0 && wants_watch(info);
+	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
+	f->job->chain = chain_in_comment(info->comment);
+	if (!f->job->chain)
+		f->job->chain = chain_in_journal(f->cfg);
+	if (!f->job->chain)
+		f->job->chain = xasprintf("%s-%u",
+			cluster && *cluster ? cluster : "slurm", own_id());
+	return 0;
 }
 
 static int slurm_facts(
 	const struct config *cfg, struct sched_job *job, struct err *err)
 {
-	const char *cluster = getenv("SLURM_CLUSTER_NAME");
+	struct facts f = {.cfg = cfg, .job = job};
 
-	(void)cfg;
-	if (ask_controller(use_facts, job, err))
-		return -1;
-	job->chain = xasprintf(
-		"%s-%u", cluster && *cluster ? cluster : "slurm", own_id());
+	return ask_controller(use_facts, &f, err);
+}
+
+static int use_end(const slurm_job_info_t *info, void *arg, struct err *err)
+{
+	(void)err;
+	*(double *)arg = (double)info->end_time;
 	return 0;
 }
 
-static void use_why(const slurm_job_info_t *info, void *arg)
+static double slurm_end(const struct config *cfg, struct err *err)
+{
+	double end = -1;
+
+	(void)cfg;
+	return ask_controller(use_end, &end, err) ? -1 : end;
+}
+
+/* The batch shell; after `exec checkpointer` this process itself. */
+static pid_t slurm_shell(void)
+{
+	return (pid_t)number_from("SLURM_TASK_PID");
+}
+
+/* --- why it ends --- */
+
+static int use_why(const slurm_job_info_t *info, void *arg, struct err *err)
 {
 	enum ending *why = arg;
 	uint32_t state = info->job_state & JOB_STATE_BASE;
 
-	if (info->preempt_time > 0 || state == JOB_PREEMPTED)
-		*why = ENDING_PREEMPTED;
-	else if (state == JOB_TIMEOUT || info->end_time <= time(NULL) + 60)
+	(void)err;
+	if (info->job_state & (JOB_REQUEUE | JOB_REQUEUE_HOLD) ||
+		state == JOB_PENDING)
+		*why = ENDING_REQUEUED;
+	else if (state == JOB_CANCELLED)
+		*why = ENDING_CANCELLED;
+	else if (state == JOB_PREEMPTED || info->preempt_time > 0)
+		*why = preempted_comes_back ? ENDING_REQUEUED
+					    : ENDING_PREEMPTED;
+	else if (state == JOB_TIMEOUT || state == JOB_DEADLINE ||
+		 info->end_time <= time(NULL) + NEAR_THE_END)
 		*why = ENDING_LIMIT;
 	else
 		*why = ENDING_CANCELLED;
-	if (info->job_state & JOB_REQUEUE)
-		*why = ENDING_REQUEUED;
-	if (state == JOB_CANCELLED)
-		*why = ENDING_CANCELLED;
+	return 0;
 }
 
 static int slurm_why(
@@ -118,21 +249,117 @@ static int slurm_why(
 	return ask_controller(use_why, why, err);
 }
 
-static int slurm_submit(
-	const struct config *cfg, const char *chain, struct err *err)
+/* --- the successor --- */
+
+struct submission {
+	const struct sched_next *next;
+	char *name;
+};
+
+/* The comment of another job of this user. */
+static int set_comment(uint32_t id, const char *comment, struct err *err)
 {
-	(void)cfg;
-	(void)chain;
-	slurm_init(NULL);
+	job_desc_msg_t d;
+
+	slurm_init_job_desc_msg(&d);
+	name_job(&d, id);
+	d.comment = (char *)(uintptr_t)comment;
+	if (slurm_update_job(&d))
+		return err_set(err, 0, "set the comment of job %u: %s", id,
+			slurm_strerror(errno));
+	return 0;
+}
+
+static void show_on(const slurm_job_info_t *info, const char *text)
+{
+	auto_free char *tag = xasprintf("[checkpointer %s]", text);
+	auto_free char *comment = slurm_comment_with(info->comment, tag);
+	struct err err;
+
+	if (set_comment(info->job_id, comment, &err))
+		log_debug("%s", err.text);
+}
+
+static int submit_again(
+	const slurm_job_info_t *info, void *arg, struct err *err)
+{
+	const struct submission *s = arg;
+	auto_free char *tag = xasprintf("[checkpointer %s leg %u submitted]",
+		s->next->chain, s->next->leg);
+	const struct successor next = {
+		.tag = tag,
+		.exclude =
+			s->next->elsewhere ? getenv("SLURMD_NODENAME") : NULL,
+		.env_name = SUCCESSOR_OF,
+		.env_value = s->next->chain,
+		.look_first = s->next->unanswered,
+	};
+	auto_free char *told = NULL;
+	uint32_t id;
+
+	if (slurm_job_submit(info, &next, &id, err)) {
+		err->num = slurm_error_is_transient(err->num) ? EAGAIN : 0;
+		return -1;
+	}
+	snprintf(s->name, SCHED_NAME, "%u", id);
+	told = xasprintf("%s leg %u resubmitted as job %u", s->next->chain,
+		s->next->leg - 1, id);
+	show_on(info, told);
+	return 0;
+}
+
+/* Slurm itself keeps every parameter, the id, dependents and array. */
+static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
+{
+	const struct submission *s = arg;
+	auto_free char *told = xasprintf(
+		"%s leg %u requeued", s->next->chain, s->next->leg - 1);
+
+	if (!info->requeue)
+		return err_set(err, ESLURM_DISABLED,
+			"job %u may not be requeued (submit it with sbatch "
+			"--requeue)",
+			own_id());
+	show_on(info, told);
+	snprintf(s->name, SCHED_NAME, "%u", own_id());
 	if (!slurm_requeue(job_name(own_id()), 0))
 		return 0;
-	if (errno == ESLURM_DISABLED)
-		return err_set(err, 0,
-			"requeue job %u: it may not be requeued (submit it "
-			"with sbatch --requeue)",
-			own_id());
-	return err_set(
-		err, 0, "requeue job %u: %s", own_id(), slurm_strerror(errno));
+	err_set(err, 0, "requeue job %u: %s", own_id(), slurm_strerror(errno));
+	if (err)
+		err->num = errno;
+	return -1;
+}
+
+static bool slurm_submit_ends_leg(const struct config *cfg)
+{
+	return cfg->method == METHOD_REQUEUE;
+}
+
+/* Where the site forbids one way, the other is tried. */
+static int slurm_submit(const struct config *cfg, const struct sched_next *next,
+	char name[SCHED_NAME], struct err *err)
+{
+	struct submission s = {.next = next, .name = name};
+	/* A job that is requeued may come back to the same node. */
+	use_fn *first = cfg->method == METHOD_REQUEUE && !next->elsewhere
+				? requeue
+				: submit_again;
+	use_fn *second = first == requeue ? submit_again : requeue;
+	struct err other;
+
+	name[0] = '\0';
+	if (!ask_controller(first, &s, err))
+		return 0;
+	if (err->num == EAGAIN || slurm_error_is_transient(err->num)) {
+		err->num = EAGAIN;
+		return -1;
+	}
+	if (!ask_controller(second, &s, &other)) {
+		log_warn("%s; it is %s instead", err->text,
+			second == requeue ? "requeued" : "submitted again");
+		return 0;
+	}
+	return err_wrap(err, "%s; and", other.text);
 }
 
 static bool slurm_reruns_script(void)
@@ -140,31 +367,111 @@ static bool slurm_reruns_script(void)
 	return true;
 }
 
-/* slurmd ends the whole job now; the script must not go on meanwhile. */
-static int slurm_left(char *const argv[], const char *chain)
+static void block_all(sigset_t *all)
+{
+	sigfillset(all);
+	sigprocmask(SIG_SETMASK, all, NULL);
+}
+
+/* A script that ends before Slurm has taken its job back has just ended. */
+static void wait_until_told(void)
+{
+	sigset_t set;
+
+	block_all(&set);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	while (sigwaitinfo(&set, NULL) < 0)
+		;
+}
+
+/* slurmd ends the whole job; the script must not go on meanwhile. */
+_Noreturn static void wait_for_end(void)
 {
 	sigset_t all;
 
-	(void)argv;
-	(void)chain;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	while (pause() < 0)
-		;
-	return 0;
+	block_all(&all);
+	for (;;)
+		pause();
+}
+
+/* Where the shell can be ended neither by the guard nor by our own end. */
+static void cancel_own_job(void)
+{
+	log_warn("the batch shell cannot be ended: job %u is cancelled, its "
+		 "successor continues",
+		own_id());
+	if (slurm_kill_job(job_name(own_id()), SIGKILL, 0))
+		log_error("cancel job %u: %s", own_id(), slurm_strerror(errno));
+}
+
+static int slurm_left(const struct sched_leaving *l)
+{
+	struct err err;
+
+	if (l->still_wanted)
+		wait_until_told();
+	if (chain_wait_alone(l->chain, 0))
+		log_debug("cannot wait for other steps: %s", strerror(errno));
+	if (!l->guard->shell)
+		return 0;
+	if (l->guard->pid) {
+		if (!guard_end_shell(l->guard, 0, &err))
+			return 0;
+		log_warn("%s", err.text);
+	}
+	/* A requeued job is being ended already. */
+	if (*l->successor && strtoul(l->successor, NULL, 10) != own_id())
+		cancel_own_job();
+	wait_for_end();
+}
+
+static int slurm_end_script(
+	const struct guard *guard, int status, struct err *err)
+{
+	if (!guard->shell)
+		return 0;
+	if (!guard->pid)
+		return err_set(err, 0, "the batch shell has no guard");
+	return guard_end_shell(guard, status, err);
 }
 
 static void slurm_ended(void)
 {
 }
 
+/* --- what users see --- */
+
+static int use_show(const slurm_job_info_t *info, void *arg, struct err *err)
+{
+	(void)err;
+	show_on(info, arg);
+	return 0;
+}
+
+static int slurm_show(
+	const struct config *cfg, const char *text, struct err *err)
+{
+	auto_free char *copy = xstrdup(text);
+
+	return cfg->comment ? ask_controller(use_show, copy, err) : 0;
+}
+
 const struct sched sched_slurm = {
 	.name = "slurm",
 	.here = slurm_here,
 	.facts = slurm_facts,
+	.end = slurm_end,
+	.shell = slurm_shell,
+	.script_vanishes = true,
 	.why = slurm_why,
+	.submit_ends_leg = slurm_submit_ends_leg,
 	.submit = slurm_submit,
+	.has_nodes = true,
+	.empties_output = true,
 	.reruns_script = slurm_reruns_script,
 	.left = slurm_left,
+	.end_script = slurm_end_script,
 	.ended = slurm_ended,
+	.show = slurm_show,
 };

@@ -29,6 +29,7 @@ struct sup {
 
 	unsigned gen;          /* being dumped or restored, or the last one */
 	unsigned tries;        /* restores tried */
+	bool tried_here;       /* one of them was more than reading it */
 	bool leaving;          /* the last dump was to leave */
 	bool leave_soon;       /* remembered until it can be done */
 	bool stay_down;        /* leave without a successor */
@@ -48,7 +49,7 @@ struct sup {
 	ev_io reports;
 	ev_child children;
 	ev_periodic deadline;
-	ev_timer interval, retry, look, too_long, no_answer;
+	ev_timer interval, retry, look, too_long, no_answer, watch;
 	ev_signal signals[NSIG];
 };
 

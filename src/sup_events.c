@@ -260,6 +260,26 @@ static void told_why(struct sup *u, bool answered)
 	}
 }
 
+/* Nobody tells of a preemption whose grace time has begun. */
+static void told_preempted(struct sup *u, bool answered)
+{
+	enum ending why = (enum ending)u->asker.shared->number;
+
+	sup_timer(u, &u->watch, u->s->cfg->preemption_watch);
+	if (!answered || (why != ENDING_PREEMPTED && why != ENDING_REQUEUED))
+		return;
+	ev_timer_stop(u->loop, &u->watch);
+	log_info("the job is being preempted");
+	told_why(u, true);
+}
+
+static void on_watch(EV_P_ ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	sup_question(w->data, why_work, told_preempted);
+}
+
 /* SIGTERM or its like. It may come twice, by way of the guard and without. */
 static void asked_to_end(struct sup *u)
 {
@@ -353,7 +373,10 @@ static void watch_time(struct sup *u)
 	ev_timer_init(&u->too_long, on_too_long, 0, 0);
 	ev_timer_init(&u->no_answer, on_no_answer, 0, 0);
 	u->retry.data = u->look.data = u->too_long.data = u;
-	u->no_answer.data = u;
+	ev_timer_init(&u->watch, on_watch, 0, 0);
+	u->no_answer.data = u->watch.data = u;
+	if (u->s->job->watch)
+		sup_timer(u, &u->watch, cfg->preemption_watch);
 }
 
 void sup_watch(struct sup *u)

@@ -114,15 +114,38 @@ static int open_generation(struct sup *u)
 	}
 }
 
+/* Only where a restore was tried: what is damaged, is so everywhere. */
+static bool can_move(const struct sup *u)
+{
+	struct chain_past past = chain_past(u->s->chain);
+
+	if (!u->s->sched->has_nodes || !u->tried_here)
+		return false;
+	if (past.moves < u->s->cfg->max_moves)
+		return true;
+	log_error("%u nodes in a row could not restore a checkpoint of %s "
+		  "([checkpoint] max_moves)",
+		past.moves + 1, u->s->chain->id);
+	return false;
+}
+
 void sup_restore(struct sup *u)
 {
 	if (!open_generation(u)) {
+		u->tried_here = true;
 		start_keeper(u, recorded_isolation(u->plan.manifest));
+		return;
+	}
+	u->result = EXIT_CANNOT_RESTORE;
+	if (can_move(u)) {
+		log_warn("no checkpoint of %s could be restored on this node: "
+			 "moving to another one",
+			u->s->chain->id);
+		sup_post(u, E_MOVE);
 		return;
 	}
 	sup_reason(u, "no checkpoint of %s could be restored; all are kept",
 		u->s->chain->id);
-	u->result = EXIT_CANNOT_RESTORE;
 	sup_post(u, E_START_FAILED);
 }
 

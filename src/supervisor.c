@@ -46,7 +46,7 @@ static json_t *state_line(const struct sup *u, enum event on)
 	if (u->state == S_FINISHED)
 		json_object_set_new(j, "status", json_integer(u->status));
 	if (on == E_DUMP_FAILED || on == E_RESTORE_FAILED ||
-		on == E_SUBMIT_FAILED || u->state == S_FAILED)
+		on == E_SUBMIT_FAILED || on == E_MOVE || u->state == S_FAILED)
 		json_object_set_new(j, "reason", json_string(u->reason));
 	return j;
 }
@@ -143,6 +143,9 @@ static int keep_output(const struct sup *u, struct err *err)
 {
 	if (!u->s->sched->reruns_script())
 		return 0;
+	if (u->s->sched->empties_output &&
+		output_keep_job(u->s->chain->dir, u->s->guard.shell, err))
+		return -1;
 	return output_keep(u->s->step->dir, err);
 }
 
@@ -152,6 +155,8 @@ static int submit_now(void *arg, char name[SCHED_NAME], struct err *err)
 	const struct sched_next next = {
 		.chain = u->s->chain->id,
 		.leg = u->s->chain->leg + 1,
+		.elsewhere =
+			u->state == S_MOVING && u->s->cfg->exclude_failed_node,
 		.unanswered = u->unanswered,
 	};
 
@@ -429,13 +434,14 @@ static int repeat_status(int status)
 	return 128 + sig;
 }
 
-int leave_leg(const struct supervision *s)
+int leave_leg(const struct supervision *s, bool still_wanted)
 {
 	auto_free char *successor = chain_successor(s->chain);
 	const struct sched_leaving l = {
 		.argv = s->self_argv,
 		.chain = s->chain,
 		.successor = successor ? successor : "",
+		.still_wanted = still_wanted,
 		.guard = &s->guard,
 	};
 
@@ -466,7 +472,7 @@ static int end(struct sup *u)
 	json_decref(u->plan.facts);
 	ev_loop_destroy(u->loop);
 	if (last == S_RESUBMITTED || u->brought_back)
-		return leave_leg(s);
+		return leave_leg(s, u->brought_back && !u->end_requests);
 	if (s->whole_script)
 		end_script(u);
 	s->sched->ended();

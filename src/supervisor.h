@@ -29,9 +29,10 @@ struct supervision {
 
 /*
  * This leg's successor is accepted and nothing of this step runs here: wait
- * for the other steps, and end the leg. Returns the exit status, or not.
+ * for the other steps, and end the leg; still_wanted as in sched.h. Returns the
+ * exit status, or not.
  */
-int leave_leg(const struct supervision *s);
+int leave_leg(const struct supervision *s, bool still_wanted);
 
 /*
  * Run or restore the step until it ends or leaves. Returns the exit status;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "files.h"
+#include "proc.h"
 #include "rollback.h"
 #include "store.h"
 #include "util.h"
@@ -26,6 +27,7 @@ struct archiver {
 	pid_t root;
 	struct stat std[3]; /* the streams, before criu's output gets them */
 	json_t *written;    /* see rollback.h */
+	json_t *threads;    /* all of the tree, by number */
 };
 
 static _Noreturn void archive(
@@ -57,6 +59,20 @@ static int archiver_start(struct archiver *a, const struct capsule *c,
 	return a->pid < 0 ? err_set(err, errno, "fork the archiver") : 0;
 }
 
+/* Their numbers must be free where they are restored, see keeper.c. */
+static json_t *list_threads(pid_t root)
+{
+	struct int_list tree = proc_tree(root), threads = proc_threads(&tree);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < threads.n; i++)
+		if (json_array_append_new(list, json_integer(threads.v[i])))
+			threads.n = 0;
+	free(tree.v);
+	free(threads.v);
+	return list;
+}
+
 /* Called when all images are written and the tree is still frozen. */
 static int while_frozen(void *arg)
 {
@@ -66,6 +82,7 @@ static int while_frozen(void *arg)
 	a->written = rollback_survey(a->root, a->std, a->err);
 	if (!a->written)
 		return -1;
+	a->threads = list_threads(a->root);
 	err_set(a->err, 0, "the archiver was killed");
 	if (write_all(a->go, "", 1))
 		return -1;
@@ -82,9 +99,9 @@ static const char *isolation_text(const struct capsule *c)
 	return c->isolation == ISOLATION_USER ? "user" : "none";
 }
 
-/* Takes over outside and written. */
+/* Takes over outside, and what the archiver has. */
 static json_t *make_manifest(const struct worker_dump *d,
-	const struct capsule *c, json_t *outside, json_t *written)
+	const struct capsule *c, json_t *outside, const struct archiver *a)
 {
 	json_t *m = json_deep_copy(d->facts);
 	struct utsname u;
@@ -93,12 +110,14 @@ static json_t *make_manifest(const struct worker_dump *d,
 	if (!m ||
 		json_object_update_new(m,
 			json_pack(
-				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:o, s:o}",
+				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:o, s:o, "
+				"s:o}",
 				"time", now_wall(), "leave", d->leave, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
 				"last_pid", (int)capsule_last_pid(), "outside",
-				outside, "written", written))) {
+				outside, "written", a->written, "threads",
+				a->threads))) {
 		json_decref(m);
 		return NULL;
 	}
@@ -107,32 +126,31 @@ static json_t *make_manifest(const struct worker_dump *d,
 
 static int make_images(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, int images, const json_t *outside,
-	json_t **written, struct worker_result *r)
+	struct archiver *a, struct worker_result *r)
 {
-	struct archiver a = {.root = d->root};
 	double start = now_mono();
 
 	for (int i = 0; i < 3; i++)
-		if (fstat(i, &a.std[i]))
-			a.std[i].st_nlink = 0;
-	if (archiver_start(&a, c, images, &r->err) ||
+		if (fstat(i, &a->std[i]))
+			a->std[i].st_nlink = 0;
+	if (archiver_start(a, c, images, &r->err) ||
 		capsule_keep_criu_caps(c, &r->err))
 		return -1;
-	if (engine_dump(e, images, d->root, d->leave, outside, while_frozen, &a,
+	if (engine_dump(e, images, d->root, d->leave, outside, while_frozen, a,
 		    &r->err)) {
-		if (a.err->text[0])
-			r->err = *a.err;
+		if (a->err->text[0])
+			r->err = *a->err;
 		return -1;
 	}
-	r->frozen = a.thawed - start;
-	*written = a.written;
+	r->frozen = a->thawed - start;
 	return 0;
 }
 
 static int commit(const struct capsule *c, const struct worker_dump *d,
-	int images, json_t *outside, json_t *written, struct worker_result *r)
+	int images, json_t *outside, const struct archiver *a,
+	struct worker_result *r)
 {
-	json_t *m = make_manifest(d, c, outside, written);
+	json_t *m = make_manifest(d, c, outside, a);
 	int ret;
 
 	if (!m)
@@ -147,7 +165,8 @@ static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
 	double start = now_mono();
-	json_t *outside, *written = NULL;
+	struct archiver a = {.root = d->root};
+	json_t *outside;
 	auto_close int images = store_create(d->step, d->gen, &r->err);
 
 	if (images < 0)
@@ -155,11 +174,11 @@ static int dump(const struct engine *e, const struct capsule *c,
 	outside = files_outside(d->root, &r->err);
 	if (!outside)
 		return -1;
-	if (make_images(e, c, d, images, outside, &written, r)) {
+	if (make_images(e, c, d, images, outside, &a, r)) {
 		json_decref(outside);
 		return -1;
 	}
-	if (commit(c, d, images, outside, written, r))
+	if (commit(c, d, images, outside, &a, r))
 		return -1;
 	r->seconds = now_mono() - start;
 	/* A last dump ends with the tree still stopped. */

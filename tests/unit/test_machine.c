@@ -50,6 +50,7 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 			[E_RESTORE_FAILED] = GO(S_RESTORING, A_OLDER),
 			[E_LOST] = GO(S_RESTORING, A_OLDER),
 			[E_START_FAILED] = GO(S_FAILED, A_FAIL),
+			[E_MOVE] = GO(S_MOVING, A_SUBMIT),
 			[E_LEAVE] = GO(S_RESTORING, A_REMEMBER),
 			[E_TERMINATE] = GO(S_ENDING, A_END),
 		},
@@ -83,6 +84,11 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 			[E_STAY_DOWN] = GO(S_STOPPED, A_KILL),
 			[E_EXITED] = GO(S_SUBMITTING, A_NOTE),
 			[E_LOST] = GO(S_SUBMITTING, A_NOTE),
+		},
+	[S_MOVING] =
+		{
+			[E_SUBMITTED] = GO(S_RESUBMITTED, A_QUIT),
+			[E_SUBMIT_FAILED] = GO(S_FAILED, A_FAIL),
 		},
 	[S_RESUBMITTED] =
 		{
@@ -218,7 +224,8 @@ static unsigned reachable(unsigned from)
 static void test_every_state_is_reached(void **state)
 {
 	const unsigned all = (1U << N_STATES) - 1;
-	const unsigned restored = 1U << S_RESTORING | 1U << S_RESTORED;
+	const unsigned restored = 1U << S_RESTORING | 1U << S_RESTORED |
+				  1U << S_MOVING;
 
 	(void)state;
 	assert_int_equal(reachable(1U << S_STARTING | 1U << S_RESTORING), all);
