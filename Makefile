@@ -30,7 +30,7 @@ PACKAGE = checkpointer-$(VERSION)
 
 SRC   := $(notdir $(wildcard $(srcdir)/src/*.c))
 ifeq ($(have_slurm),)
-SRC   := $(filter-out sched_slurm.c,$(SRC))
+SRC   := $(filter-out sched_slurm.c slurm_job.c,$(SRC))
 endif
 OBJ    = $(SRC:%.c=src/%.o)
 LIBOBJ = $(filter-out src/main.o,$(OBJ))
@@ -54,7 +54,7 @@ all: checkpointer
 checkpointer: $(OBJ)
 	$(LINK) -o $@ $(OBJ) $(LINK_LIBS)
 
-src/sched_slurm.o: ALL_CPPFLAGS += $(slurm_cflags)
+src/sched_slurm.o src/slurm_job.o: ALL_CPPFLAGS += $(slurm_cflags)
 src/%.o: $(srcdir)/src/%.c config.mak $(srcdir)/VERSION
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $<

@@ -87,13 +87,15 @@ _Noreturn static void become_script(const struct batch *b)
 	auto_free char *end = xasprintf("%.3f",
 		b->in->cfg.time_limit > 0 ? now_wall() + b->in->cfg.time_limit
 					  : 0.);
+	auto_free char *self = xasprintf("%d", (int)getpid());
 	char *const *args = b->in->args;
 
 	setpgid(0, 0);
 	sigprocmask(SIG_SETMASK, &b->in->mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (setenv(LOCAL_CHAIN, b->chain, 1) || setenv(LOCAL_JOB, job, 1) ||
-		setenv(LOCAL_END, end, 1) || setenv(LOCAL_REPORT, b->fifo, 1))
+		setenv(LOCAL_END, end, 1) || setenv(LOCAL_REPORT, b->fifo, 1) ||
+		setenv(LOCAL_SHELL, self, 1))
 		_exit(EX_OSERR);
 	for (size_t i = 0; i < b->in->n_sets; i++)
 		if (export_setting(b->in->sets[i]))

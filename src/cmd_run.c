@@ -9,6 +9,7 @@
 #include "local.h"
 #include "log.h"
 #include "output.h"
+#include "proc.h"
 #include "script.h"
 #include "sched.h"
 #include "supervisor.h"
@@ -142,7 +143,7 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 /* The whole batch script as one step: what the bare form is. */
 static int run_script(struct supervision *s, const char *cwd)
 {
-	pid_t shell = s->guard.shell ? s->guard.shell : getppid();
+	pid_t shell = s->guard.shell;
 	struct err err;
 	char **argv;
 	int ret;
@@ -158,7 +159,7 @@ static int run_script(struct supervision *s, const char *cwd)
 		return EX_USAGE;
 	}
 	ret = run_leg(s, argv, cwd);
-	script_free(argv);
+	proc_arguments_free(argv);
 	return ret;
 }
 
@@ -197,7 +198,9 @@ static int guard_shell(struct supervision *s)
 {
 	struct err err;
 
-	if (!guard_join(&s->guard, s->sched->shell(), s->cfg, &err))
+	s->guard.shell = s->sched->shell();
+	if (!s->sched->guards_shell ||
+		!guard_join(&s->guard, s->guard.shell, s->cfg, &err))
 		return 0;
 	if (s->whole_script) {
 		log_error("%s: so the script cannot be ended when its time has "

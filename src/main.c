@@ -194,7 +194,8 @@ static command_fn *find_command(int argc, char *argv[])
 {
 	bool dashes = optind > 1 && !strcmp(argv[optind - 1], "--");
 
-	if (optind == argc && sched_find()->reruns_script())
+	if (optind == argc && (getenv("CHECKPOINTER_INSIDE") ||
+				      sched_find()->reruns_script()))
 		return cmd_script;
 	if (optind == argc) {
 		log_error("no command: name one, as in checkpointer -- Rscript "

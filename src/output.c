@@ -111,14 +111,15 @@ static int put_back_one(
 
 /* --- of the job --- */
 
-/* Seen by users of the file all the same: compared to tell if it was emptied. */
+/* Seen by users of the file all the same: compared to tell if it was emptied.
+ */
 #define HEAD 65536
 
 /* The job's output, if it is a file that Slurm itself has opened; else -1. */
 static int open_job_stream(pid_t shell, int stream, struct stat *st)
 {
-	auto_free char *path = xasprintf("/proc/%d/fd/%d",
-		(int)(shell ? shell : getpid()), stream);
+	auto_free char *path = xasprintf(
+		"/proc/%d/fd/%d", (int)(shell ? shell : getpid()), stream);
 	auto_close int fd = -1;
 	struct proc_fdinfo info;
 

@@ -218,3 +218,45 @@ uint64_t proc_rss(pid_t pid)
 		return 0;
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
+
+/* Of Linux: MAX_ARG_STRLEN is 128 KiB, of all there is a quarter of the stack.
+ */
+#define CMDLINE_MAX (8U << 20)
+
+/* Each argument has a NUL behind it, see proc_pid_cmdline(5). */
+char **proc_arguments(pid_t pid, struct err *err)
+{
+	auto_free char *path = xasprintf("/proc/%d/cmdline", (int)pid);
+	auto_free char *text = NULL;
+	size_t len, n = 0;
+	char **argv;
+
+	text = read_file_at(AT_FDCWD, path, CMDLINE_MAX, &len, err);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		n += text[i] == '\0';
+	argv = xcalloc(n + 2, sizeof(*argv));
+	n = 0;
+	for (size_t i = 0; i < len; i += strlen(text + i) + 1)
+		argv[n++] = xstrdup(text + i);
+	return argv;
+}
+
+void proc_arguments_free(char **argv)
+{
+	for (size_t i = 0; argv && argv[i]; i++)
+		free(argv[i]);
+	free(argv);
+}
+
+unsigned proc_umask(pid_t pid)
+{
+	char path[32], text[4096];
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	at = slurp(path, text, sizeof(text)) > 0 ? strstr(text, "\nUmask:")
+						 : NULL;
+	return at ? (unsigned)strtoul(at + 7, NULL, 8) & 0777 : 022;
+}

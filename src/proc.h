@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "err.h"
+
 /* A growing list of numbers; release with free(list.v). */
 struct int_list {
 	int *v;
@@ -73,6 +75,16 @@ bool int_list_has(const struct int_list *l, int v);
 
 /* The command line for people: arguments joined by blanks, cut. */
 void proc_cmdline(pid_t pid, char *buf, size_t size);
+
+/*
+ * The command line as it is: NULL-terminated, release with
+ * proc_arguments_free(); NULL with *err.
+ */
+char **proc_arguments(pid_t pid, struct err *err);
+void proc_arguments_free(char **argv);
+
+/* The umask of a process, 022 if it cannot be had. */
+unsigned proc_umask(pid_t pid);
 
 /* Resident memory in bytes, 0 if the process is gone. */
 uint64_t proc_rss(pid_t pid);

@@ -76,6 +76,9 @@ struct sched {
 	/* The process that runs the batch script, 0: there is no script. */
 	pid_t (*shell)(void);
 
+	/* Do others send it signals that it must not get? */
+	bool guards_shell;
+
 	/* Does the script's file vanish with the leg? Then it is copied. */
 	bool script_vanishes;
 
@@ -127,11 +130,11 @@ struct sched {
 	void (*ended)(void);
 
 	/*
-	 * Show this text where users look for the job, for example
-	 * "chain-7 leg 3 running". May block; NULL if there is no such place.
+	 * Show the state where users look for the job. May block; NULL if
+	 * there is no such place.
 	 */
-	int (*show)(
-		const struct config *cfg, const char *text, struct err *err);
+	int (*show)(const struct config *cfg, const char *chain, unsigned leg,
+		const char *state, struct err *err);
 };
 
 /* The scheduler this process runs under: the first that is here(). */

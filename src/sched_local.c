@@ -88,10 +88,11 @@ static int local_why(
 	return 0;
 }
 
-/* Nobody but `checkpointer batch` sends the shell anything. */
 static pid_t local_shell(void)
 {
-	return 0;
+	const char *pid = getenv(LOCAL_SHELL);
+
+	return local_reruns_script() && pid ? (pid_t)strtol(pid, NULL, 10) : 0;
 }
 
 static bool local_submit_ends_leg(const struct config *cfg)

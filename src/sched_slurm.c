@@ -3,18 +3,13 @@
 #include "sched.h"
 
 #include <signal.h>
-#include <slurm/slurm.h>
-#include <slurm/slurm_errno.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "log.h"
-#include "slurm_compat.h"
 #include "slurm_job.h"
+#include "slurm_text.h"
 #include "util.h"
-
-/* In the successor's environment; the job's comment has the last word. */
-#define SUCCESSOR_OF "CHECKPOINTER_SUCCESSOR_OF"
 
 /* Seconds before its end in which a job is said to end because of its limit. */
 #define NEAR_THE_END 60
@@ -87,26 +82,6 @@ static int refuse(const slurm_job_info_t *info, struct err *err)
 	return 0;
 }
 
-/*
- * The chain that the comment names: "[checkpointer CHAIN leg N STATE]". A job
- * that the script submits inherits the environment, but not the comment.
- */
-static char *chain_in_comment(const char *comment)
-{
-	auto_free char *tag = slurm_comment_tag(comment);
-	static const char prefix[] = "[checkpointer ";
-	char *chain;
-
-	if (!tag || strncmp(tag, prefix, strlen(prefix)))
-		return NULL;
-	chain = xstrdup(tag + strlen(prefix));
-	chain[strcspn(chain, " ]")] = '\0';
-	if (chain_id_is_valid(chain))
-		return chain;
-	free(chain);
-	return NULL;
-}
-
 /* A site may rewrite comments: then the chain itself knows its successor. */
 static char *chain_in_journal(const struct config *cfg)
 {
@@ -171,6 +146,7 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 {
 	struct facts *f = arg;
 	const char *cluster = getenv("SLURM_CLUSTER_NAME");
+	unsigned leg;
 
 	if (refuse(info, err))
 		return -1;
@@ -180,7 +156,8 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 		f->job->limit = (double)(info->end_time - info->start_time);
 	f->job->watch = f->cfg->preemption_watch > 0 && wants_watch(info);
 	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
-	f->job->chain = chain_in_comment(info->comment);
+	/* What the script submits has its environment, but not its comment. */
+	f->job->chain = slurm_chain_in(info->comment, &leg);
 	if (!f->job->chain)
 		f->job->chain = chain_in_journal(f->cfg);
 	if (!f->job->chain)
@@ -252,31 +229,19 @@ static int slurm_why(
 /* --- the successor --- */
 
 struct submission {
+	const struct config *cfg;
 	const struct sched_next *next;
 	char *name;
 };
 
-/* The comment of another job of this user. */
-static int set_comment(uint32_t id, const char *comment, struct err *err)
+static void show_on(const slurm_job_info_t *info, const char *chain,
+	unsigned leg, const char *state)
 {
-	job_desc_msg_t d;
-
-	slurm_init_job_desc_msg(&d);
-	name_job(&d, id);
-	d.comment = (char *)(uintptr_t)comment;
-	if (slurm_update_job(&d))
-		return err_set(err, 0, "set the comment of job %u: %s", id,
-			slurm_strerror(errno));
-	return 0;
-}
-
-static void show_on(const slurm_job_info_t *info, const char *text)
-{
-	auto_free char *tag = xasprintf("[checkpointer %s]", text);
+	auto_free char *tag = slurm_tag(chain, leg, state);
 	auto_free char *comment = slurm_comment_with(info->comment, tag);
 	struct err err;
 
-	if (set_comment(info->job_id, comment, &err))
+	if (slurm_job_set_comment(info->job_id, comment, &err))
 		log_debug("%s", err.text);
 }
 
@@ -284,27 +249,28 @@ static int submit_again(
 	const slurm_job_info_t *info, void *arg, struct err *err)
 {
 	const struct submission *s = arg;
-	auto_free char *tag = xasprintf("[checkpointer %s leg %u submitted]",
-		s->next->chain, s->next->leg);
 	const struct successor next = {
-		.tag = tag,
+		.chain = s->next->chain,
+		.leg = s->next->leg,
 		.exclude =
 			s->next->elsewhere ? getenv("SLURMD_NODENAME") : NULL,
-		.env_name = SUCCESSOR_OF,
-		.env_value = s->next->chain,
+		.comment = s->cfg->comment,
 		.look_first = s->next->unanswered,
 	};
-	auto_free char *told = NULL;
+	auto_free char *state = NULL;
 	uint32_t id;
 
 	if (slurm_job_submit(info, &next, &id, err)) {
-		err->num = slurm_error_is_transient(err->num) ? EAGAIN : 0;
+		if (slurm_error_is_transient(err->num))
+			err->num = EAGAIN;
 		return -1;
 	}
 	snprintf(s->name, SCHED_NAME, "%u", id);
-	told = xasprintf("%s leg %u resubmitted as job %u", s->next->chain,
-		s->next->leg - 1, id);
-	show_on(info, told);
+	if (s->cfg->dependents == DEPENDENTS_MOVE)
+		slurm_job_move_dependents(info, id);
+	state = xasprintf("resubmitted as job %u", id);
+	if (s->cfg->comment)
+		show_on(info, s->next->chain, s->next->leg - 1, state);
 	return 0;
 }
 
@@ -312,15 +278,14 @@ static int submit_again(
 static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
 {
 	const struct submission *s = arg;
-	auto_free char *told = xasprintf(
-		"%s leg %u requeued", s->next->chain, s->next->leg - 1);
 
 	if (!info->requeue)
 		return err_set(err, ESLURM_DISABLED,
 			"job %u may not be requeued (submit it with sbatch "
 			"--requeue)",
 			own_id());
-	show_on(info, told);
+	if (s->cfg->comment)
+		show_on(info, s->next->chain, s->next->leg - 1, "requeued");
 	snprintf(s->name, SCHED_NAME, "%u", own_id());
 	if (!slurm_requeue(job_name(own_id()), 0))
 		return 0;
@@ -339,7 +304,7 @@ static bool slurm_submit_ends_leg(const struct config *cfg)
 static int slurm_submit(const struct config *cfg, const struct sched_next *next,
 	char name[SCHED_NAME], struct err *err)
 {
-	struct submission s = {.next = next, .name = name};
+	struct submission s = {.cfg = cfg, .next = next, .name = name};
 	/* A job that is requeued may come back to the same node. */
 	use_fn *first = cfg->method == METHOD_REQUEUE && !next->elsewhere
 				? requeue
@@ -442,19 +407,26 @@ static void slurm_ended(void)
 
 /* --- what users see --- */
 
+struct shown {
+	const char *chain, *state;
+	unsigned leg;
+};
+
 static int use_show(const slurm_job_info_t *info, void *arg, struct err *err)
 {
+	const struct shown *s = arg;
+
 	(void)err;
-	show_on(info, arg);
+	show_on(info, s->chain, s->leg, s->state);
 	return 0;
 }
 
-static int slurm_show(
-	const struct config *cfg, const char *text, struct err *err)
+static int slurm_show(const struct config *cfg, const char *chain, unsigned leg,
+	const char *state, struct err *err)
 {
-	auto_free char *copy = xstrdup(text);
+	struct shown s = {.chain = chain, .leg = leg, .state = state};
 
-	return cfg->comment ? ask_controller(use_show, copy, err) : 0;
+	return cfg->comment ? ask_controller(use_show, &s, err) : 0;
 }
 
 const struct sched sched_slurm = {
@@ -463,6 +435,7 @@ const struct sched sched_slurm = {
 	.facts = slurm_facts,
 	.end = slurm_end,
 	.shell = slurm_shell,
+	.guards_shell = true,
 	.script_vanishes = true,
 	.why = slurm_why,
 	.submit_ends_leg = slurm_submit_ends_leg,

@@ -5,30 +5,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "proc.h"
 #include "util.h"
 
-#define CMDLINE_MAX (1U << 20)
-#define SCRIPT_MAX  (64U << 20)
+#define SCRIPT_MAX (64U << 20)
 
 /* In the chain's directory. */
 static const char copy_name[] = "script";
-
-/* Arguments as /proc/PID/cmdline has them: each with a NUL behind it. */
-static char **read_arguments(pid_t pid, struct err *err)
-{
-	auto_free char *path = xasprintf("/proc/%d/cmdline", (int)pid);
-	auto_free char *text = NULL;
-	size_t len, n = 0;
-	char **argv;
-
-	text = read_file_at(AT_FDCWD, path, CMDLINE_MAX, &len, err);
-	if (!text)
-		return NULL;
-	argv = xcalloc(len + 1, sizeof(*argv));
-	for (size_t i = 0; i < len; i += strlen(text + i) + 1)
-		argv[n++] = xstrdup(text + i);
-	return argv;
-}
 
 static char *read_link(pid_t pid, const char *name)
 {
@@ -102,7 +85,7 @@ static void replace(char **word, char *by)
 char **script_command(
 	pid_t shell, const struct chain *chain, bool copy, struct err *err)
 {
-	char **argv = read_arguments(shell, err);
+	char **argv = proc_arguments(shell, err);
 	size_t at = argv && argv[0] ? find_script(shell, argv) : 0;
 	char *program;
 
@@ -128,13 +111,6 @@ char **script_command(
 		replace(&argv[0], program);
 	return argv;
 failed:
-	script_free(argv);
+	proc_arguments_free(argv);
 	return NULL;
-}
-
-void script_free(char **argv)
-{
-	for (size_t i = 0; argv && argv[i]; i++)
-		free(argv[i]);
-	free(argv);
 }

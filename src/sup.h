@@ -37,8 +37,8 @@ struct sup {
 	bool unanswered;       /* the last submission may have been accepted */
 	unsigned end_requests; /* to end: a second one is not discussed */
 	bool why_later;        /* ask why when the asker is back */
-	char to_show[SCHED_NAME * 3]; /* when the shower is back */
-	bool gone;                    /* the command ended while submitting */
+	const char *to_show; /* a state; NULL: none, when the shower is back */
+	bool gone;           /* the command ended while submitting */
 	int status;          /* how the command ended, as of waitpid(2) */
 	int result;          /* exit status of the supervisor, or -1: status */
 	double dump_seconds; /* of the slowest dump so far */

@@ -77,7 +77,8 @@ static int show_work(void *arg, struct err *err)
 {
 	const struct sup *u = arg;
 
-	return u->s->sched->show(u->s->cfg, u->to_show, err);
+	return u->s->sched->show(
+		u->s->cfg, u->s->chain->id, u->s->chain->leg, u->to_show, err);
 }
 
 static void show_now(struct sup *u)
@@ -86,15 +87,14 @@ static void show_now(struct sup *u)
 
 	if (helper_start(&u->shower, show_work, u, &err))
 		log_debug("cannot show the state: %s", err.text);
-	u->to_show[0] = '\0';
+	u->to_show = NULL;
 }
 
 void sup_show(struct sup *u, const char *state)
 {
 	if (!u->s->sched->show)
 		return;
-	snprintf(u->to_show, sizeof(u->to_show), "%.100s leg %u %.40s",
-		u->s->chain->id, u->s->chain->leg, state);
+	u->to_show = state;
 	if (!u->shower.pid)
 		show_now(u);
 }
@@ -105,7 +105,7 @@ static void on_shown(struct sup *u, int status)
 
 	if (helper_done(&u->shower, status, &err))
 		log_debug("cannot show the state: %s", err.text);
-	if (u->to_show[0])
+	if (u->to_show)
 		show_now(u);
 }
 

@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "log.h"
 #include "output.h"
+#include "pipeline.h"
 #include "proc.h"
 #include "store.h"
 #include "util.h"
@@ -434,6 +435,9 @@ static int repeat_status(int status)
 	return 128 + sig;
 }
 
+/* Seconds that the rest of a pipeline has to end by itself. */
+#define DRAIN_WAIT 10
+
 int leave_leg(const struct supervision *s, bool still_wanted)
 {
 	auto_free char *successor = chain_successor(s->chain);
@@ -445,6 +449,8 @@ int leave_leg(const struct supervision *s, bool still_wanted)
 		.guard = &s->guard,
 	};
 
+	if (s->guard.shell)
+		pipeline_drain(s->guard.shell, DRAIN_WAIT);
 	return s->sched->left(&l);
 }
 
