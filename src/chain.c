@@ -471,6 +471,14 @@ char *chain_last_successor(const struct chain *c)
 	return find_successor(c, 0);
 }
 
+/* A step moves also when it was killed with its job. */
+static bool is_restore(const json_t *line)
+{
+	const char *on = json_string_value(json_object_get(line, "on"));
+
+	return on && !strcmp(on, "cannot restore here");
+}
+
 struct chain_past chain_past(const struct chain *c)
 {
 	json_t *lines = chain_read(c, NULL, NULL), *j;
@@ -493,7 +501,7 @@ struct chain_past chain_past(const struct chain *c)
 			leg = number_of(j, "leg");
 		}
 		to = t;
-		if (state && !strcmp(state, "moving"))
+		if (state && !strcmp(state, "moving") && is_restore(j))
 			p.moves++;
 		else if (state && (!strcmp(state, "restored") ||
 					  !strcmp(state, "running")))

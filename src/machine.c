@@ -24,6 +24,7 @@ static const struct row table[] = {
 	{ S_RUNNING,    E_LEAVE,          S_LEAVING,     A_LEAVE },
 	{ S_RUNNING,    E_TERMINATE,      S_ENDING,      A_END },
 	{ S_RUNNING,    E_EXITED,         S_FINISHED,    A_FINISH },
+	{ S_RUNNING,    E_KILLED,         S_MOVING,      A_SUBMIT },
 	{ S_RUNNING,    E_LOST,           S_FAILED,      A_FAIL },
 
 	{ S_RESTORING,  E_RESTORED,       S_RESTORED,    A_WATCH },
@@ -38,6 +39,7 @@ static const struct row table[] = {
 	{ S_RESTORED,   E_LEAVE,          S_LEAVING,     A_LEAVE },
 	{ S_RESTORED,   E_TERMINATE,      S_ENDING,      A_END },
 	{ S_RESTORED,   E_EXITED,         S_FINISHED,    A_FINISH },
+	{ S_RESTORED,   E_KILLED,         S_MOVING,      A_SUBMIT },
 	{ S_RESTORED,   E_LOST,           S_FAILED,      A_FAIL },
 
 	{ S_SAVING,     E_DUMPED,         S_RUNNING,     A_WATCH },
@@ -45,12 +47,14 @@ static const struct row table[] = {
 	{ S_SAVING,     E_LEAVE,          S_SAVING,      A_REMEMBER },
 	{ S_SAVING,     E_TERMINATE,      S_ENDING,      A_END },
 	{ S_SAVING,     E_EXITED,         S_FINISHED,    A_FINISH },
+	{ S_SAVING,     E_KILLED,         S_MOVING,      A_SUBMIT },
 	{ S_SAVING,     E_LOST,           S_FAILED,      A_FAIL },
 
 	{ S_LEAVING,    E_DUMPED,         S_SUBMITTING,  A_SUBMIT },
 	{ S_LEAVING,    E_DUMP_FAILED,    S_RUNNING,     A_AGAIN },
 	{ S_LEAVING,    E_TERMINATE,      S_ENDING,      A_END },
 	{ S_LEAVING,    E_EXITED,         S_FINISHED,    A_FINISH },
+	{ S_LEAVING,    E_KILLED,         S_MOVING,      A_SUBMIT },
 	{ S_LEAVING,    E_LOST,           S_FAILED,      A_FAIL },
 
 	/* The generation is committed: from here on the tree may be lost. */
@@ -61,6 +65,7 @@ static const struct row table[] = {
 	{ S_SUBMITTING, E_LOST,           S_SUBMITTING,  A_NOTE },
 
 	{ S_MOVING,     E_SUBMITTED,      S_RESUBMITTED, A_QUIT },
+	{ S_MOVING,     E_STAY_DOWN,      S_STOPPED,     A_QUIT },
 	{ S_MOVING,     E_SUBMIT_FAILED,  S_FAILED,      A_FAIL },
 
 	{ S_RESUBMITTED, E_EXITED,        S_RESUBMITTED, A_QUIT },
@@ -111,6 +116,7 @@ static const char *const event_name[N_EVENTS] = {
 	[E_SUBMIT_FAILED] = "submit failed",
 	[E_STAY_DOWN] = "no successor wanted",
 	[E_EXITED] = "command ended",
+	[E_KILLED] = "command killed",
 	[E_LOST] = "keeper lost",
 };
 

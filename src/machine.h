@@ -15,8 +15,8 @@ enum state {
 	S_SUBMITTING,  /* the generation is committed, the tree is stopped, the
 			  successor is being submitted */
 	S_RESUBMITTED, /* the successor is accepted, the tree is killed */
-	S_MOVING,      /* it cannot be restored here: the successor, which is to
-			  do it elsewhere, is being submitted */
+	S_MOVING,      /* nothing runs, and it goes on elsewhere or later: the
+			  successor is being submitted */
 	S_STOPPED,     /* as before, but nobody wanted a successor */
 	S_ENDING,      /* the command was asked to end */
 	S_FINISHED,    /* the command ended by itself */
@@ -39,6 +39,8 @@ enum event {
 	E_SUBMIT_FAILED,
 	E_STAY_DOWN, /* no successor is wanted */
 	E_EXITED,    /* the command's root process is gone */
+	E_KILLED,    /* it was killed as the job ends, an older generation is
+			there */
 	E_LOST,      /* the keeper is gone, and with it the whole tree */
 	N_EVENTS
 };

@@ -103,6 +103,9 @@ struct sched {
 	int (*submit)(const struct config *cfg, const struct sched_next *next,
 		char name[SCHED_NAME], struct err *err);
 
+	/* May the end of a job kill its processes one by one, in any order? */
+	bool kills_all;
+
 	/* Can a successor come to another node? */
 	bool has_nodes;
 

@@ -440,6 +440,7 @@ const struct sched sched_slurm = {
 	.why = slurm_why,
 	.submit_ends_leg = slurm_submit_ends_leg,
 	.submit = slurm_submit,
+	.kills_all = true,
 	.has_nodes = true,
 	.empties_output = true,
 	.reruns_script = slurm_reruns_script,

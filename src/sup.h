@@ -29,6 +29,7 @@ struct sup {
 
 	unsigned gen;          /* being dumped or restored, or the last one */
 	unsigned tries;        /* restores tried */
+	bool elsewhere;        /* no restore is possible on this node */
 	bool tried_here;       /* one of them was more than reading it */
 	bool leaving;          /* the last dump was to leave */
 	bool leave_soon;       /* remembered until it can be done */
@@ -36,7 +37,8 @@ struct sup {
 	bool brought_back;     /* the scheduler itself does that */
 	bool unanswered;       /* the last submission may have been accepted */
 	unsigned end_requests; /* to end: a second one is not discussed */
-	bool why_later;        /* ask why when the asker is back */
+	bool died;           /* the command has, of what seems to end the job */
+	bool why_later;      /* ask why when the asker is back */
 	const char *to_show; /* a state; NULL: none, when the shower is back */
 	bool gone;           /* the command ended while submitting */
 	int status;          /* how the command ended, as of waitpid(2) */
@@ -91,6 +93,12 @@ void sup_question(struct sup *u, int (*work)(void *arg, struct err *err),
 
 /* Show the state where users look for the job. */
 void sup_show(struct sup *u, const char *state);
+
+/*
+ * The command has ended. Where it was killed by a signal that the scheduler
+ * sends to a whole job, that is no end: it goes on from its last generation.
+ */
+void sup_exited(struct sup *u);
 
 /* Start all watchers but those that sup_timer() arms. */
 void sup_watch(struct sup *u);

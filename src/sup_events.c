@@ -4,8 +4,10 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 #include "log.h"
+#include "store.h"
 #include "util.h"
 
 void sup_timer(struct sup *u, ev_timer *t, double seconds)
@@ -235,6 +237,41 @@ static int why_work(void *arg, struct err *err)
 	return 0;
 }
 
+/* Killed by the scheduler, or by someone who meant just that? */
+static void told_why_it_died(struct sup *u, enum ending why)
+{
+	u->died = false;
+	if (why == ENDING_CANCELLED || why == ENDING_STOPPED) {
+		sup_post(u, E_EXITED);
+		return;
+	}
+	sup_reason(u, "the command was killed as the job ends");
+	if (!store_newest(u->s->step->dir, ~0U)) {
+		sup_post(u, E_LOST);
+		return;
+	}
+	log_warn("%s: it goes on from its last checkpoint", u->reason);
+	sup_post(u, E_KILLED);
+}
+
+void sup_exited(struct sup *u)
+{
+	int sig = WIFSIGNALED(u->status) ? WTERMSIG(u->status)
+					 : WEXITSTATUS(u->status) - 128;
+	bool running = u->state == S_RUNNING || u->state == S_RESTORED ||
+		       u->state == S_SAVING || u->state == S_LEAVING;
+
+	if (!running || !u->s->sched->kills_all || sig <= 0 ||
+		sigismember(&u->s->cfg->terminate, sig) != 1) {
+		sup_post(u, E_EXITED);
+		return;
+	}
+	u->died = true;
+	u->why_later = u->asker.pid > 0;
+	if (!u->why_later)
+		sup_question(u, why_work, told_why);
+}
+
 /* Is it worth a checkpoint? Without an answer: rather one too many. */
 static void told_why(struct sup *u, bool answered)
 {
@@ -244,6 +281,10 @@ static void told_why(struct sup *u, bool answered)
 
 	u->brought_back = why == ENDING_REQUEUED;
 	u->stay_down = why == ENDING_STOPPED || why == ENDING_REQUEUED;
+	if (u->died) {
+		told_why_it_died(u, why);
+		return;
+	}
 	if (why == ENDING_CANCELLED) {
 		log_info("the job is cancelled: ending the command");
 		sup_post(u, E_TERMINATE);

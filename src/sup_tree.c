@@ -141,6 +141,7 @@ void sup_restore(struct sup *u)
 		log_warn("no checkpoint of %s could be restored on this node: "
 			 "moving to another one",
 			u->s->chain->id);
+		u->elsewhere = true;
 		sup_post(u, E_MOVE);
 		return;
 	}
@@ -230,7 +231,7 @@ static void handle(struct sup *u, const struct report *r)
 		break;
 	case R_EXITED:
 		u->status = r->status;
-		sup_post(u, E_EXITED);
+		sup_exited(u);
 		break;
 	case R_DUMPED:
 		sup_post(u, E_DUMPED);

@@ -156,8 +156,7 @@ static int submit_now(void *arg, char name[SCHED_NAME], struct err *err)
 	const struct sched_next next = {
 		.chain = u->s->chain->id,
 		.leg = u->s->chain->leg + 1,
-		.elsewhere =
-			u->state == S_MOVING && u->s->cfg->exclude_failed_node,
+		.elsewhere = u->elsewhere && u->s->cfg->exclude_failed_node,
 		.unanswered = u->unanswered,
 	};
 

@@ -27,6 +27,9 @@ struct answer {
 #define MORTAL                                                                 \
 	[E_EXITED] = GO(S_FINISHED, A_FINISH), [E_LOST] = GO(S_FAILED, A_FAIL)
 
+/* And of these, what is known to be as good as its last generation. */
+#define MORTAL_AND_SAVED MORTAL, [E_KILLED] = GO(S_MOVING, A_SUBMIT)
+
 static const struct answer wanted[N_STATES][N_EVENTS] = {
 	[S_STARTING] =
 		{
@@ -41,7 +44,7 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 			[E_SAVE] = GO(S_SAVING, A_SAVE),
 			[E_LEAVE] = GO(S_LEAVING, A_LEAVE),
 			[E_TERMINATE] = GO(S_ENDING, A_END),
-			MORTAL,
+			MORTAL_AND_SAVED,
 		},
 	/* A generation that fails, or kills its keeper, has older siblings. */
 	[S_RESTORING] =
@@ -59,7 +62,7 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 			[E_SAVE] = GO(S_SAVING, A_SAVE),
 			[E_LEAVE] = GO(S_LEAVING, A_LEAVE),
 			[E_TERMINATE] = GO(S_ENDING, A_END),
-			MORTAL,
+			MORTAL_AND_SAVED,
 		},
 	[S_SAVING] =
 		{
@@ -67,14 +70,14 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 			[E_DUMP_FAILED] = GO(S_RUNNING, A_AGAIN),
 			[E_LEAVE] = GO(S_SAVING, A_REMEMBER),
 			[E_TERMINATE] = GO(S_ENDING, A_END),
-			MORTAL,
+			MORTAL_AND_SAVED,
 		},
 	[S_LEAVING] =
 		{
 			[E_DUMPED] = GO(S_SUBMITTING, A_SUBMIT),
 			[E_DUMP_FAILED] = GO(S_RUNNING, A_AGAIN),
 			[E_TERMINATE] = GO(S_ENDING, A_END),
-			MORTAL,
+			MORTAL_AND_SAVED,
 		},
 	/* The tree is stopped and saved: its end is noted, not repeated. */
 	[S_SUBMITTING] =
@@ -88,6 +91,7 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 	[S_MOVING] =
 		{
 			[E_SUBMITTED] = GO(S_RESUBMITTED, A_QUIT),
+			[E_STAY_DOWN] = GO(S_STOPPED, A_QUIT),
 			[E_SUBMIT_FAILED] = GO(S_FAILED, A_FAIL),
 		},
 	[S_RESUBMITTED] =
