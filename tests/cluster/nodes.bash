@@ -42,7 +42,8 @@ launch() {
 	(
 		exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 		CLUSTER_ROOT=$root CLUSTER_BINDS=$binds CLUSTER_READY=$state/ready.$who \
-			setsid "$@" </dev/null >"$log" 2>&1 &
+			CLUSTER_CGROUPS=$(cgroups_of_profile) \
+			"$@" </dev/null >"$log" 2>&1 &
 	)
 	# Opened for both, it does not matter who comes first.
 	read -r -t 20 got <>"$state/ready.$who"
@@ -51,7 +52,7 @@ launch() {
 }
 
 start_outer() {
-	launch "$state/log/outer" cluster unshare --mount --uts --ipc --net \
+	launch "$state/log/outer" cluster setsid unshare --mount --uts --ipc --net \
 		--pid --fork --kill-child "$here/inside" outer "$state"
 }
 
@@ -59,8 +60,10 @@ start_namespaces() {
 	local outer
 	read -r outer _ <"$state/init"
 	mkdir -p "$state/nodes/$1"/{upper,work,root} "$state/log/$1"
-	launch "$state/log/$1/node" "$1" nsenter --target "$outer" --mount --net \
-		--pid -- unshare --mount --uts --ipc --net --pid --fork \
+	make_cgroups "$1"
+	launch "$state/log/$1/node" "$1" in_cgroups "$1" \
+		setsid nsenter --target "$outer" --mount --net --pid -- \
+		unshare --mount --uts --ipc --net --pid --cgroup --fork \
 		--kill-child "$here/inside" node "$state" "$1" "10.99.0.1${1#n}"
 }
 
@@ -70,7 +73,8 @@ in_node() {
 	node_is_up "$1" || die "$1 is not up"
 	[ "$2" = root ] || home=/home/$2
 	# A daemon would hold what is open here: locks, and a test's descriptors.
-	nsenter --target "$pid" --mount --uts --ipc --net --pid -- \
+	in_cgroups "$1" \
+		nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup -- \
 		/usr/bin/setpriv --reuid "$2" --regid "$2" --init-groups \
 		/usr/bin/env -i -C "${3:-$home}" HOME="$home" USER="$2" \
 		LOGNAME="$2" SHELL=/bin/bash LC_ALL=C.UTF-8 TERM="${TERM:-dumb}" \

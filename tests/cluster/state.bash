@@ -7,7 +7,7 @@ write_conf() {
 	{
 		cat "$here/etc/slurm.conf"
 		echo
-		cat "$here/etc/$profile.conf"
+		cat "$here/etc/profile-$profile.conf"
 	} >"$state/etc/slurm.conf"
 }
 
@@ -15,7 +15,7 @@ make_state() {
 	local user
 	mkdir -p "$state"/{etc,log,nodes,home,shared/{bin,cluster}}
 	cp -p "$here"/etc/* "$state/etc"
-	cp "$here/etc/$profile.cgroup.conf" "$state/etc/cgroup.conf"
+	cp "$here/etc/profile-$profile.cgroup.conf" "$state/etc/cgroup.conf"
 	write_conf
 	head -c 1024 /dev/urandom >"$state/etc/munge.key"
 	chmod 600 "$state/etc/munge.key"
@@ -84,6 +84,7 @@ fill_accounts() {
 take_down() {
 	! is_up || end "$pid"
 	# What is left are files: the mounts went with the namespaces.
+	remove_cgroups
 	rm -rf "$state"
 }
 

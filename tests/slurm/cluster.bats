@@ -3,6 +3,7 @@
 #
 # cluster.bats - the virtual cluster itself does what the other tests rely on
 
+# shellcheck disable=SC2154 # set in common.bash
 load common
 
 @test "a job runs on every node as alice, with her groups" {
@@ -28,6 +29,7 @@ load common
 }
 
 @test "sacct knows an ended job, its comment and its wckey" {
+	# shellcheck disable=SC2016 # that is for the job
 	submit --comment='a b' --wckey=fit -A project --qos=urgent \
 		--wrap 'scontrol update job $SLURM_JOB_ID comment="c d"; exit 3'
 	job_ends "$job"
@@ -42,12 +44,12 @@ load common
 @test "a gres, a license, a feature and a QOS with its limit are had" {
 	submit -C c --gres=widget:2 -L lic:4 --qos=tiny --begin=now+60 --wrap true
 	[ "$(job_field "$job" TresPerNode)" = gres/widget:2 ]
-	! on n0 sbatch --qos=tiny --wrap true 2>err
+	fails on n0 sbatch --qos=tiny --wrap true 2>err
 	want err QOSMaxSubmitJobPerUserLimit
 }
 
 @test "what runs in the partition closed is not submitted on a node" {
-	! on n1 sbatch -p closed --wrap true 2>err
+	fails on n1 sbatch -p closed --wrap true 2>err
 	want err 'Access/permission denied'
 	submit_on n0 -p closed --wrap true
 	job_ends "$job"

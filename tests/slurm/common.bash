@@ -5,8 +5,8 @@
 #
 # They run on the host, as root. The cluster is up and checkpointer installed in
 # its /shared (tests/cluster/cluster up, and install); CHECKPOINTER_CLUSTER names
-# it. Files run side by side: a test that kills nodes or changes slurm.conf has
-# to be in a file whose name begins with "alone".
+# it. Files run side by side: one whose tests kill nodes or change slurm.conf has
+# a cluster of its own.
 #
 # A test's directory is below alice's home, which all nodes share: as $work
 # there, and as the current directory here. Jobs are alice's, and submitted
@@ -20,6 +20,14 @@ export BATS_TEST_TIMEOUT=300
 await_seconds=90
 
 cluster() { "$BATS_TEST_DIRNAME/../cluster/cluster" "$@"; }
+
+# own_cluster NAME [ARG...]: for setup_file; the arguments are those of `cluster up'
+own_cluster() {
+	local bin
+	bin=$(cluster path /shared)/bin
+	export CHECKPOINTER_CLUSTER=${CHECKPOINTER_CLUSTER:-main}-$1
+	cluster up "${@:2}" && cp -a "$bin" "$(cluster path /shared)"
+}
 
 setup() {
 	work=$(cluster run --user alice n0 mktemp -d /home/alice/test.XXXXXX)
@@ -45,7 +53,7 @@ show_what_happened() {
 	for f in slurm-*.out out err; do
 		[ ! -s "$f" ] || { echo "--- $f:"; tail -n 40 "$f"; }
 	done
-	# shellcheck disable=SC2046 # words they are
+	# shellcheck disable=SC2046,SC2086 # words they are
 	for j in $(printf '%s\n' $(jobs_here) ${job:-} | sort -u); do
 		on_root n0 scontrol show job "$j" || :
 		for f in n0/slurm/slurmctld n{1,2,3}/slurm/slurmd; do
@@ -60,6 +68,9 @@ show_what_happened() {
 on() { cluster run --user alice --chdir "$work" "$@"; }
 on_root() { cluster run "$@"; }
 
+# fails COMMAND...: bats does not mind a command after "!"
+fails() { ! "$@"; }
+
 # write FILE: from stdin, a file that alice may run
 write() { cat >"$1" && chmod 755 "$1"; }
 
@@ -70,6 +81,7 @@ submit() { submit_on n0 "$@"; }
 
 submit_on() {
 	job=$(on "$1" sbatch --parsable "${@:2}") || fail "sbatch: $job" || return
+	# shellcheck disable=SC2034 # for the tests
 	out=slurm-$job.out
 }
 

@@ -3,6 +3,7 @@
 #
 # rscript.bats - an R script lives on over legs of a requeued job
 
+# shellcheck disable=SC2154 # set in common.bash
 load common
 
 @test "an R script in legs of a requeued job writes what it would in one run" {
