@@ -19,6 +19,9 @@ teardown_file() { cluster down; }
 	cluster until n1 down
 	cluster start n2
 	cluster join n1
+	# Slurm would ask a node that is down again, but not soon.
+	cluster stop-daemon n1 slurmd
+	cluster start-daemon n1 slurmd
 	cluster until n1 idle
 	cluster until n2 idle
 	on n1 srun -w n1 true
