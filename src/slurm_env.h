@@ -13,7 +13,7 @@
  * out again before the batch script starts (ulimits.c, mgr.c of slurmstepd).
  */
 struct slurm_env_facts {
-	const struct rlimit *limits; /* RLIM_NLIMITS of them, by number */
+	const struct rlimit *limits; /* RLIM_NLIMITS, by number; or NULL */
 	const char *propagate;       /* value of --propagate, or NULL */
 	int priority;                /* getpriority(2) */
 	mode_t umask;
