@@ -22,7 +22,8 @@ void slurm_options_free(struct slurm_options *o);
  * A later source wins over the earlier ones: call them in this order, which is
  * the precedence of sbatch. All text is copied.
  *
- * The script: only the first component of a heterogeneous job is read.
+ * The script: only the first component of a heterogeneous job is read, and no
+ * #PBS or #BSUB lines.
  */
 void slurm_options_add_script(struct slurm_options *o, const char *text);
 
@@ -31,17 +32,22 @@ void slurm_options_add_env(struct slurm_options *o, char *const *env);
 
 /*
  * "sbatch -p main job.sh 1 2": words with blanks between them. Slurm joins the
- * arguments so, without quotes; a value with blanks is cut at the first one.
- * Whether words of such a value were taken for the script cannot be told.
+ * arguments so, without quotes; a value with blanks is cut at the first one,
+ * and what follows it is taken for the script and its arguments: compare with
+ * the script's name where it matters. The exception is --wrap: if the script
+ * was added before and is what sbatch makes of the command, that is found in
+ * the line; if not, what follows --wrap is not read.
  */
 void slurm_options_add_line(struct slurm_options *o, const char *submit_line);
 
 /*
  * The value of the option with this long name; "" if it was given without one;
  * NULL if it was not given. Synonyms are one option: cluster is clusters,
- * tasks-per-node is ntasks-per-node. Of no-requeue and requeue only the later
- * one is given, likewise of the three ways to give memory, each alone if it
- * comes from a later source. Valid until the next call that adds.
+ * tasks-per-node is ntasks-per-node. Only the later one of two that set the
+ * same thing is given: requeue and no-requeue, nodelist and nodefile, exclusive
+ * and oversubscribe, core-spec and thread-spec. Of mem, mem-per-cpu and
+ * mem-per-gpu, those of the environment are not given if the script or the
+ * command line has another one. Valid until the next call that adds.
  */
 const char *slurm_option(const struct slurm_options *o, const char *long_name);
 
