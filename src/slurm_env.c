@@ -116,7 +116,6 @@ static const char *const of_one_job[] = {
 	"SLURM_NODELIST",
 	"SLURM_NODE_ALIASES",
 	"SLURM_PACK_*",
-	"SLURM_PRIO_PROCESS",
 	"SLURM_PROCID",
 	"SLURM_PTY_*",
 	"SLURM_RESTART_COUNT",
@@ -288,7 +287,9 @@ static void set_facts(char ***env, const struct slurm_env_facts *facts)
 	auto_free char *mask = xasprintf("0%03o", facts->umask & 0777);
 
 	set_limits(env, facts);
-	slurm_env_set(env, "SLURM_PRIO_PROCESS", priority);
+	/* Still there where slurm.conf has no PropagatePrioProcess. */
+	if (!slurm_env_get(*env, "SLURM_PRIO_PROCESS"))
+		slurm_env_set(env, "SLURM_PRIO_PROCESS", priority);
 	slurm_env_set(env, "SLURM_UMASK", mask);
 }
 

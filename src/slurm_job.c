@@ -555,8 +555,11 @@ static uint32_t count(char *const *list)
 static void describe_script(job_desc_msg_t *d, struct present *p)
 {
 	d->script = p->script;
-	d->argv = p->argv;
-	d->argc = count(p->argv);
+	/* With --wrap there is no name, and nothing behind it. */
+	if (*p->argv[0]) {
+		d->argv = p->argv;
+		d->argc = count(p->argv);
+	}
 	d->environment = p->new_env;
 	d->env_size = count(p->new_env);
 	d->spank_job_env = p->spank;

@@ -31,7 +31,8 @@ write_show() {
 		n=1
 		while ! (set -C; : >"$SHOWN/$name.$n") 2>/dev/null; do n=$((n + 1)); done
 		{
-			scontrol show job -d "$SLURM_JOB_ID"
+			# The number of an array's last task is the array's.
+			scontrol show job -d "${SLURM_ARRAY_JOB_ID-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID+_$SLURM_ARRAY_TASK_ID}"
 			env | sort | sed 's/^/env /'
 			ulimit -a -S
 			ulimit -a -H
@@ -39,7 +40,7 @@ write_show() {
 			printf 'argument <%s>\n' "$@"
 		} >"$SHOWN/$name.$n"
 		echo "leg $n"
-		checkpointer -q --margin="${MARGIN-57s}" -- sleep 5
+		checkpointer -q --margin="${MARGIN-57s}" -- sleep 8
 	X
 }
 
@@ -62,7 +63,7 @@ case_of() {
 plain() {
 	sed -E -e "s/(^| )($fields)=[^ ]*//g" -e "/^env ($variables)=/d" \
 		-e 's/ ?\[checkpointer [^]]*\]//' \
-		-e '/^ *Comment= *$/d' -e 's/ +$//' "$1"
+		-e '/^ *Comment= *$/d' -e '/^ *Mem=[0-9]* GRES=/d' -e 's/ +$//' "$1"
 }
 
 # same NAME: legs 2 and 3 are as leg 1
@@ -101,7 +102,7 @@ o=(-o slurm-%x.out)
 	case_of arguments "${o[@]}" show 'a b' '' '*' c
 	case_of tasks "${o[@]}" -N 1 -n 2 -c 2 show
 	case_of nodes "${o[@]}" -N 2 -n 2 show
-	case_of node-range "${o[@]}" -N 1-2 -n 2 show
+	case_of node-range "${o[@]}" -N 1-2 -n 6 -x n3 show
 	case_of per-node "${o[@]}" -N 2 --ntasks-per-node=2 show
 	case_of mem "${o[@]}" --mem=321 show
 	case_of mem-per-cpu "${o[@]}" -N 1 -c 2 --mem-per-cpu=123 show
@@ -160,7 +161,7 @@ o=(-o slurm-%x.out)
 		printf '%s\n' '#!/bin/bash' '#SBATCH -p short --mem 222' \
 			'#SBATCH --comment "a b"  # and why' \
 			'#SBATCH --signal=B:USR2@30' '# a comment' \
-			'#SBATCH -N1-2' '' '#SBATCH -o slurm-%x.out' \
+			'#SBATCH -N1-1' '' '#SBATCH -o slurm-%x.out' \
 			'echo "no more options"' '#SBATCH --mem 333'
 		tail -n +2 show
 	} | write lines

@@ -158,7 +158,7 @@ static void test_facts(void **state)
 	assert_value(next, "SLURM_RLIMIT_STACK", "8388608");
 	assert_value(next, "SLURM_RLIMIT_AS", "18446744073709551615");
 	assert_value(next, "SLURM_RLIMIT_SIGPENDING", NULL);
-	assert_value(next, "SLURM_PRIO_PROCESS", "5");
+	assert_value(next, "SLURM_PRIO_PROCESS", "0");
 	assert_value(next, "SLURM_UMASK", "0027");
 	assert_int_equal(length(next), 12);
 	slurm_env_free(next);
