@@ -140,6 +140,15 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 	return ret ? keep_out(s, ret) : run_step(s, argv, cwd);
 }
 
+/*
+ * The script runs again from its top: so it begins where it has begun, and
+ * not where it may have gone since.
+ */
+static const char *script_dir(const struct supervision *s, const char *cwd)
+{
+	return s->job->dir && !access(s->job->dir, X_OK) ? s->job->dir : cwd;
+}
+
 /* The whole batch script as one step: what the bare form is. */
 static int run_script(struct supervision *s, const char *cwd)
 {
@@ -158,7 +167,7 @@ static int run_script(struct supervision *s, const char *cwd)
 		log_error("%s", err.text);
 		return EX_USAGE;
 	}
-	ret = run_leg(s, argv, cwd);
+	ret = run_leg(s, argv, script_dir(s, cwd));
 	proc_arguments_free(argv);
 	return ret;
 }

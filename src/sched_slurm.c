@@ -156,6 +156,8 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 		f->job->end = (double)info->end_time;
 	if (info->end_time > info->start_time && info->start_time > 0)
 		f->job->limit = (double)(info->end_time - info->start_time);
+	if (info->work_dir && *info->work_dir)
+		f->job->dir = xstrdup(info->work_dir);
 	f->job->watch = f->cfg->preemption_watch > 0 && wants_watch(info);
 	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
 	/* What the script submits has its environment, but not its comment. */
