@@ -493,7 +493,7 @@ struct chain_past chain_past(const struct chain *c)
 			json_string_value(json_object_get(j, "state"));
 		double t = json_number_value(json_object_get(j, "t"));
 
-		if (number_of(j, "leg") == c->leg)
+		if (!number_of(j, "leg") || number_of(j, "leg") == c->leg)
 			continue;
 		if (is_event(j, "leg") && number_of(j, "leg") != leg) {
 			p.seconds += to - from;

@@ -154,12 +154,17 @@ static void read_arguments(struct present *p)
 	proc_arguments_free(cmdline);
 }
 
+static const char *option(const struct present *p, const char *name)
+{
+	return slurm_option(p->opt, name);
+}
+
 static void make_environment(struct present *p)
 {
 	struct rlimit limits[RLIM_NLIMITS];
 	struct slurm_env_facts facts = {.limits = limits,
-		.umask = proc_umask(p->shell),
-		.is_array = p->info->array_task_id != NO_VAL};
+		.propagate = option(p, "propagate"),
+		.umask = proc_umask(p->shell)};
 
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		if (prlimit(p->shell, (__rlimit_resource_t)i, NULL, &limits[i]))
@@ -210,11 +215,6 @@ static char *lend(const char *text)
 	return text && *text ? (char *)(uintptr_t)text : NULL;
 }
 
-static const char *option(const struct present *p, const char *name)
-{
-	return slurm_option(p->opt, name);
-}
-
 /* A list of choices is only in the option; the job has one of them. */
 static char *choice(const struct present *p, const char *name, const char *now)
 {
@@ -237,7 +237,11 @@ static void describe_identity(job_desc_msg_t *d, struct present *p)
 	/* "*" marks a default. */
 	if (j->wckey && *j->wckey != '*')
 		d->wckey = lend(j->wckey);
+#if SLURM_SINCE(23, 2)
 	d->extra = lend(j->extra);
+#else
+	d->extra = lend(option(p, "extra"));
+#endif
 	d->mail_type = j->mail_type;
 	d->mail_user = lend(j->mail_user);
 	d->nice = j->nice;
@@ -606,7 +610,9 @@ bool slurm_error_is_transient(int num)
 		SLURMCTLD_COMMUNICATIONS_SEND_ERROR,
 		SLURMCTLD_COMMUNICATIONS_RECEIVE_ERROR,
 		SLURMCTLD_COMMUNICATIONS_SHUTDOWN_ERROR,
+#if SLURM_SINCE(24, 11)
 		SLURMCTLD_COMMUNICATIONS_BACKOFF,
+#endif
 		SLURM_PROTOCOL_SOCKET_IMPL_TIMEOUT,
 		SLURM_PROTOCOL_SOCKET_ZERO_BYTES_SENT};
 

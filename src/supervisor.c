@@ -110,10 +110,10 @@ static void tell_dump(struct sup *u)
 
 	if (u->last.seconds > u->dump_seconds)
 		u->dump_seconds = u->last.seconds;
+	store_collect(u->s->step->dir, u->s->cfg->keep);
 	log_info("checkpoint %u of %s: %s in %s", u->gen, u->s->chain->id,
 		show_size(u->last.bytes, size),
 		show_duration(u->last.seconds, took));
-	store_collect(u->s->step->dir, u->s->cfg->keep);
 }
 
 /* A failed attempt to leave: the command goes on, later it is tried again. */

@@ -85,17 +85,15 @@ submit_on() {
 	out=slurm-$job.out
 }
 
-# job_ends JOB [SECONDS]: wait for its last end. At each end of a leg, too, slurmctld
-# adds a line to $ended, and then has to be asked. It does so when the job is told
-# to end, which may be long before its processes have.
+# job_ends JOB [SECONDS]: wait for its last end, until no process of it is left. At
+# each end of a leg, too, slurmctld adds a line to $ended, and then has to be asked.
 job_ends() {
 	local until=$((SECONDS + ${2:-120})) seen=0
 	until is_over "$1"; do
 		seen=$((seen + 1))
 		await_seconds=$((until > SECONDS ? until - SECONDS : 1)) \
-			await "$ended" "^$1 " "$seen" || return
+			await "$ended" "^$1 " "$seen" && released "$1" || return
 	done
-	released "$1"
 }
 
 # is_over JOB: is its state one that does not change any more?

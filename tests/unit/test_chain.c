@@ -822,6 +822,108 @@ static void test_any_step(void **state)
 	chain_close(&c);
 }
 
+/* --- the successor --- */
+
+static int accept(void *arg, char name[64], struct err *err)
+{
+	(void)err;
+	snprintf(name, 64, "job-%d", ++*(int *)arg);
+	return 0;
+}
+
+static int refuse(void *arg, char name[64], struct err *err)
+{
+	++*(int *)arg;
+	snprintf(name, 64, "wrong");
+	return err_set(err, EAGAIN, "not now");
+}
+
+static void test_one_successor(void **state)
+{
+	const struct fixture *f = *state;
+	struct chain c = next_leg(f, 1), other = open_chain(f, "c");
+	auto_free char *name = NULL, *last = NULL;
+	struct err err = {0};
+	int asked = 0;
+
+	take_leg(&other, "job.1", 1);
+	assert_null(chain_successor(&c));
+	assert_int_equal(chain_submit(&c, refuse, &asked, &err), -1);
+	assert_int_equal(err.num, EAGAIN);
+	assert_null(chain_successor(&c));
+	asked = 0;
+	assert_int_equal(chain_submit(&c, accept, &asked, &err), 0);
+	/* Whichever step leaves next finds it there. */
+	assert_int_equal(chain_submit(&other, accept, &asked, &err), 0);
+	assert_int_equal(asked, 1);
+	name = chain_successor(&other);
+	assert_string_equal(name, "job-1");
+	chain_close(&other);
+	chain_close(&c);
+	c = next_leg(f, 2);
+	assert_null(chain_successor(&c));
+	last = chain_last_successor(&c);
+	assert_string_equal(last, "job-1");
+	chain_close(&c);
+}
+
+static void test_waiting_for_other_steps(void **state)
+{
+	const struct fixture *f = *state;
+	struct chain c = next_leg(f, 1), other = open_chain(f, "c");
+
+	take_leg(&other, "job.1", 1);
+	assert_int_equal(chain_wait_alone(&c, 0.01), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	chain_be_present(&c);
+	chain_close(&other);
+	assert_int_equal(chain_wait_alone(&c, 0.01), 0);
+	/* Both that wait may go on, one after the other. */
+	assert_int_equal(chain_wait_alone(&c, 0), 0);
+	chain_close(&c);
+}
+
+static void write_line(
+	struct chain *c, double t, const char *state_name, const char *on)
+{
+	json_t *line = json_pack("{s:f, s:s, s:i, s:i, s:s, s:s}", "t", t,
+		"event", "state", "leg", (int)c->leg, "step", 1, "state",
+		state_name, "on", on);
+
+	assert_int_equal(chain_write(c, line, true, NULL), 0);
+}
+
+static void test_past(void **state)
+{
+	const struct fixture *f = *state;
+	double now = now_wall();
+	struct chain_past p;
+	struct chain c;
+
+	for (unsigned leg = 1; leg <= 3; leg++) {
+		c = next_leg(f, leg);
+		if (leg == 1)
+			write_line(&c, now + 10, "running", "started");
+		else
+			write_line(
+				&c, now + 20, "moving", "cannot restore here");
+		chain_close(&c);
+	}
+	c = next_leg(f, 4);
+	p = chain_past(&c);
+	assert_int_equal(p.moves, 2);
+	assert_true(p.seconds > 49 && p.seconds < 51);
+	/* A restore that succeeds makes them past. */
+	write_line(&c, now, "restored", "restored");
+	chain_close(&c);
+	c = next_leg(f, 5);
+	write_line(&c, now, "moving", "command killed");
+	chain_close(&c);
+	c = next_leg(f, 6);
+	assert_int_equal(chain_past(&c).moves, 0);
+	chain_close(&c);
+}
+
 #define WITH_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -855,6 +957,9 @@ int main(void)
 		WITH_DIR(test_arguments_of_any_bytes),
 		WITH_DIR(test_finished_step),
 		WITH_DIR(test_any_step),
+		WITH_DIR(test_one_successor),
+		WITH_DIR(test_waiting_for_other_steps),
+		WITH_DIR(test_past),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
