@@ -88,6 +88,7 @@ _Noreturn static void become_script(const struct batch *b)
 		b->in->cfg.time_limit > 0 ? now_wall() + b->in->cfg.time_limit
 					  : 0.);
 	auto_free char *self = xasprintf("%d", (int)getpid());
+	auto_free char *cwd = getcwd(NULL, 0);
 	char *const *args = b->in->args;
 
 	setpgid(0, 0);
@@ -95,7 +96,8 @@ _Noreturn static void become_script(const struct batch *b)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (setenv(LOCAL_CHAIN, b->chain, 1) || setenv(LOCAL_JOB, job, 1) ||
 		setenv(LOCAL_END, end, 1) || setenv(LOCAL_REPORT, b->fifo, 1) ||
-		setenv(LOCAL_SHELL, self, 1))
+		setenv(LOCAL_SHELL, self, 1) ||
+		setenv(LOCAL_DIR, cwd ? cwd : "", 1))
 		_exit(EX_OSERR);
 	for (size_t i = 0; i < b->in->n_sets; i++)
 		if (export_setting(b->in->sets[i]))

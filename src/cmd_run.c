@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
@@ -140,6 +141,32 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 	return ret ? keep_out(s, ret) : run_step(s, argv, cwd);
 }
 
+/* Like `checkpointer | tee log': not all that the script writes goes there. */
+static bool is_in_pipe(pid_t shell)
+{
+	struct stat own, its;
+
+	for (int fd = 0; fd < 2; fd++) {
+		auto_free char *path =
+			xasprintf("/proc/%d/fd/%d", (int)shell, fd);
+
+		if (!fstat(fd, &own) && S_ISFIFO(own.st_mode) &&
+			(stat(path, &its) || its.st_dev != own.st_dev ||
+				its.st_ino != own.st_ino))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The script runs again from its top: so it begins where it has begun, and
+ * not where it may have gone since.
+ */
+static const char *script_dir(const struct supervision *s, const char *cwd)
+{
+	return s->job->dir && !access(s->job->dir, X_OK) ? s->job->dir : cwd;
+}
+
 /* The whole batch script as one step: what the bare form is. */
 static int run_script(struct supervision *s, const char *cwd)
 {
@@ -148,9 +175,10 @@ static int run_script(struct supervision *s, const char *cwd)
 	char **argv;
 	int ret;
 
-	if (shell != getppid()) {
+	if (shell != getppid() || is_in_pipe(shell)) {
 		log_error("checkpointer without a command must be a line of "
-			  "the batch script itself, in no subshell or pipe");
+			  "the batch script itself, in no subshell or pipe "
+			  "and not behind exec");
 		return EX_USAGE;
 	}
 	argv = script_command(shell, s->chain, s->sched->script_vanishes, &err);
@@ -158,7 +186,7 @@ static int run_script(struct supervision *s, const char *cwd)
 		log_error("%s", err.text);
 		return EX_USAGE;
 	}
-	ret = run_leg(s, argv, cwd);
+	ret = run_leg(s, argv, script_dir(s, cwd));
 	proc_arguments_free(argv);
 	return ret;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -72,15 +73,34 @@ static void tell_steps(const struct self *s, int sig)
 		syscall(SYS_pidfd_send_signal, s->step_fd[i], sig, NULL, 0);
 }
 
-/* Has the shell a trap for this signal? See proc_pid_status(5). */
-static bool has_trap(pid_t pid, int sig)
+/* The signals for which the shell has a handler. See proc_pid_status(5). */
+static uint64_t caught_by(pid_t pid)
 {
 	auto_free char *path = xasprintf("/proc/%d/status", (int)pid);
 	auto_free char *text =
 		read_file_at(AT_FDCWD, path, 1U << 16, NULL, NULL);
 	const char *at = text ? strstr(text, "\nSigCgt:") : NULL;
 
-	return at && (strtoull(at + 8, NULL, 16) >> (sig - 1) & 1);
+	return at ? strtoull(at + 8, NULL, 16) : 0;
+}
+
+static bool is_caught(uint64_t caught, int sig)
+{
+	return caught >> (sig - 1) & 1;
+}
+
+/*
+ * Has the script a trap for this signal? With one for EXIT bash catches all
+ * signals that would end it, to run that trap and end then; there are some
+ * among them that nobody has another trap for.
+ */
+static bool has_trap(pid_t pid, int sig)
+{
+	uint64_t caught = caught_by(pid);
+	bool ends = is_caught(caught, SIGVTALRM) &&
+		    is_caught(caught, SIGXFSZ) && is_caught(caught, SIGSYS);
+
+	return is_caught(caught, sig) && !ends;
 }
 
 static bool means_checkpoint(const struct self *s, int sig)
@@ -134,7 +154,8 @@ static void end_shell(struct self *s, int status)
 	int code = WIFEXITED(status) ? WEXITSTATUS(status)
 				     : 128 + WTERMSIG(status);
 
-	if (WIFSIGNALED(status) && !has_trap(s->shell, WTERMSIG(status))) {
+	if (WIFSIGNALED(status) &&
+		!is_caught(caught_by(s->shell), WTERMSIG(status))) {
 		kill(s->shell, WTERMSIG(status));
 		if (s->held)
 			shell_pass(s->shell, 0, NULL);

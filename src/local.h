@@ -20,6 +20,7 @@
 #define LOCAL_END    "CHECKPOINTER_LOCAL_END"    /* seconds after 1970 */
 #define LOCAL_REPORT "CHECKPOINTER_LOCAL_REPORT" /* path of the FIFO */
 #define LOCAL_SHELL  "CHECKPOINTER_LOCAL_SHELL"  /* PID of the script */
+#define LOCAL_DIR    "CHECKPOINTER_LOCAL_DIR"    /* where it has begun */
 #define LOCAL_CHAIN  "CHECKPOINTER_CHAIN"
 
 /* What goes through the FIFO, in one write(2) each. */

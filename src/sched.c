@@ -22,5 +22,6 @@ void sched_job_free(struct sched_job *job)
 {
 	free(job->key);
 	free(job->chain);
-	job->key = job->chain = NULL;
+	free(job->dir);
+	job->key = job->chain = job->dir = NULL;
 }

@@ -25,6 +25,8 @@ struct sched_job {
 	char *key;
 	/* Name for a new chain, if the scheduler has a good one; owned. */
 	char *chain;
+	/* Where the batch script has begun, if that is known; owned. */
+	char *dir;
 	/* End of the allocation, CLOCK_REALTIME seconds; 0: none known. */
 	double end;
 	/* How long the whole leg may last, seconds; 0: no limit known. */

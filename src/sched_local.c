@@ -66,11 +66,13 @@ static int local_facts(
 	const struct config *cfg, struct sched_job *job, struct err *err)
 {
 	const char *key = getenv(LOCAL_JOB), *end = getenv(LOCAL_END);
+	const char *dir = getenv(LOCAL_DIR);
 
 	report_pid = getpid();
 	if (report(LOCAL_BEGIN, 0, err))
 		return -1;
 	job->key = key ? xstrdup(key) : local_new_name();
+	job->dir = dir && *dir ? xstrdup(dir) : NULL;
 	job->limit = cfg->time_limit;
 	job->end = end                   ? strtod(end, NULL)
 		   : cfg->time_limit > 0 ? now_wall() + cfg->time_limit

@@ -2,8 +2,10 @@
 /* sched_slurm.c - Slurm: what it knows of this job, and how the job goes on */
 #include "sched.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sysexits.h>
 
 #include "log.h"
@@ -154,6 +156,8 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 		f->job->end = (double)info->end_time;
 	if (info->end_time > info->start_time && info->start_time > 0)
 		f->job->limit = (double)(info->end_time - info->start_time);
+	if (info->work_dir && *info->work_dir)
+		f->job->dir = xstrdup(info->work_dir);
 	f->job->watch = f->cfg->preemption_watch > 0 && wants_watch(info);
 	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
 	/* What the script submits has its environment, but not its comment. */
@@ -350,14 +354,23 @@ static void wait_until_told(void)
 		;
 }
 
-/* slurmd ends the whole job; the script must not go on meanwhile. */
-_Noreturn static void wait_for_end(void)
+/*
+ * slurmd ends the whole job; the script must not go on meanwhile. Without its
+ * shell there is none that could, and where Slurm tracks processes by their
+ * parents (proctrack/linuxproc) it has lost this one.
+ */
+_Noreturn static void wait_for_end(pid_t shell)
 {
+	struct pollfd p = {.events = POLLIN};
 	sigset_t all;
 
 	block_all(&all);
-	for (;;)
+	p.fd = (int)syscall(SYS_pidfd_open, shell, 0);
+	if (p.fd < 0 && errno != ESRCH)
 		pause();
+	while (p.fd >= 0 && poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	_exit(0);
 }
 
 /* Where the shell can be ended neither by the guard nor by our own end. */
@@ -388,7 +401,7 @@ static int slurm_left(const struct sched_leaving *l)
 	/* A requeued job is being ended already. */
 	if (*l->successor && strtoul(l->successor, NULL, 10) != own_id())
 		cancel_own_job();
-	wait_for_end();
+	wait_for_end(l->guard->shell);
 }
 
 static int slurm_end_script(
