@@ -34,7 +34,8 @@ teardown_file() { cluster down; }
 	X
 	write legs <<-'X'
 		#!/bin/sh
-		exec checkpointer --margin=55s -- bash count >out
+		exec checkpointer --margin=55s --set slurm.method=requeue -- \
+			bash count >out
 	X
 	submit -t 1 --requeue --open-mode=append legs
 	job_ends "$job" 200

@@ -73,29 +73,6 @@ load common
 	[ "$took" -le 10 ] || fail "it took $took s"
 }
 
-# low PARTITION CPUS SECONDS: a job there, started
-low() {
-	submit -p "$1" -c "$2" --requeue --open-mode=append \
-		--wrap "echo leg begins; sleep $3"
-	job_starts "$job"
-}
-
-# preempt JOB...: with a job in the partition high, that tells of their states
-preempt() {
-	submit -p high -c 4 --wrap \
-		"for j in $*; do scontrol show job \$j | grep JobState; done; sleep 2"
-	job_ends "$job"
-}
-
-@test "preemption in low_suspend suspends" {
-	low low_suspend 4 6
-	low=$job
-	preempt "$low"
-	want "$out" JobState=SUSPENDED
-	job_ends "$low"
-	want_state COMPLETED "$low"
-}
-
 @test "preemption in low_requeue requeues and in low_cancel cancels, after GraceTime" {
 	local requeued cancelled
 	low low_requeue 2 60

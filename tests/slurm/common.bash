@@ -153,3 +153,19 @@ want_state() {
 
 # legs_in_slurm JOB: how often it has run, by the accounting
 legs_in_slurm() { on_root n0 sacct -D -n -X -P -j "$1" -o State | wc -l; }
+
+# --- preemption ---
+
+# low PARTITION CPUS SECONDS: a job there, started
+low() {
+	submit -p "$1" -c "$2" --requeue --open-mode=append \
+		--wrap "echo leg begins; sleep $3"
+	job_starts "$job"
+}
+
+# preempt JOB...: with a job in the partition high, that tells of their states
+preempt() {
+	submit -p high -c 4 --wrap \
+		"for j in $*; do scontrol show job \$j | grep JobState; done; sleep 2"
+	job_ends "$job"
+}

@@ -137,6 +137,7 @@ o=(-o slurm-%x.out)
 @test "an array, exclusive nodes, a reservation, limits of the shell" {
 	names=()
 	write_show
+	on_root n0 scontrol delete ReservationName=held 2>/dev/null || :
 	on_root n0 scontrol create reservation ReservationName=held \
 		Users=alice StartTime=now Duration=10 NodeCnt=1 \
 		Flags=IGNORE_JOBS >reservation
