@@ -54,7 +54,7 @@ case_of() {
 		shift
 	done
 	on n0 env SHOWN="$work" "${env[@]}" sh -c "${shell-:}"'; exec sbatch "$@"' \
-		sh --parsable -J "$name" -t 1 "$@" >>jobs ||
+		sh --parsable -J "$name" -t 1 "$@" >>submitted ||
 		fail "$name: sbatch" || return
 	names+=("$name")
 }
@@ -102,7 +102,7 @@ o=(-o slurm-%x.out)
 	case_of arguments "${o[@]}" show 'a b' '' '*' c
 	case_of tasks "${o[@]}" -N 1 -n 2 -c 2 show
 	case_of nodes "${o[@]}" -N 2 -n 2 show
-	case_of node-range "${o[@]}" -N 1-2 -n 6 -x n3 show
+	case_of node-range "${o[@]}" -N 2-3 -n 2 show
 	case_of per-node "${o[@]}" -N 2 --ntasks-per-node=2 show
 	case_of mem "${o[@]}" --mem=321 show
 	case_of mem-per-cpu "${o[@]}" -N 1 -c 2 --mem-per-cpu=123 show
@@ -140,7 +140,7 @@ o=(-o slurm-%x.out)
 	on_root n0 scontrol delete ReservationName=held 2>/dev/null || :
 	on_root n0 scontrol create reservation ReservationName=held \
 		Users=alice StartTime=now Duration=10 NodeCnt=1 \
-		Flags=IGNORE_JOBS >reservation
+		Flags=IGNORE_JOBS
 	case_of reservation "${o[@]}" --reservation=held show
 	case_of exclusive "${o[@]}" --exclusive -N 1 show
 	shell='umask 027; ulimit -S -c 0; ulimit -n 500; ulimit -S -s 4096' \

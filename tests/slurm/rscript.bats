@@ -3,11 +3,12 @@
 #
 # rscript.bats - an R script lives on over legs, by submission and by requeue
 
-# shellcheck disable=SC2154 # set in common.bash
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 load common
 load chain
 
-setup_file() {
+# demo NAME [OPTION...]: in setup_file, each in a directory of its own
+demo() {
 	setup
 	write demo.R <<-'X'
 		set.seed(1)
@@ -18,45 +19,44 @@ setup_file() {
 		    Sys.sleep(0.5)
 		}
 	X
-	write whole <<-'X'
-		#!/bin/sh
-		exec Rscript demo.R
-	X
-	write legs <<-'X'
+	write demo.sh <<-'X'
 		#!/bin/sh
 		checkpointer --margin=50s -- Rscript demo.R
 		echo "status $?"
 	X
-	export demo=$work
-	submit whole && echo "$job" >whole.job
-	submit -t 1 legs && echo "$job" >submit.job
-	submit -t 1 --export=ALL,CHECKPOINTER_SLURM_METHOD=requeue legs
-	echo "$job" >requeue.job
+	submit "${@:2}" demo.sh
+	echo "$job" >job
+	export "begun_$1=$work"
 }
 
-teardown_file() {
-	work=$demo
-	cd "$(cluster path "$work")" || return
-	BATS_TEST_COMPLETED=1 teardown
+setup_file() {
+	demo whole -t 10 --export=ALL,CHECKPOINTER_INSIDE=1
+	demo submit -t 1
+	demo requeue -t 1 --export=ALL,CHECKPOINTER_SLURM_METHOD=requeue
 }
 
-# take NAME: go where setup_file has submitted the jobs
-take() {
+teardown_file() { finish_begun; }
+
+# go_to NAME: where setup_file has submitted the job
+go_to() {
+	local name=begun_$1
 	cd / && rmdir "$(cluster path "$work")"
-	work=$demo
+	work=${!name}
 	cd "$(cluster path "$work")" || return
-	legs_from "$(<"$1.job")"
+	legs_from "$(<job)"
 }
 
 want_all_lines() {
-	job_ends "$(<whole.job)"
-	{ cat "slurm-$(<whole.job).out"; echo "status 0"; } >want
+	local whole
+
+	whole=$(cluster path "${begun_whole:?}")
+	job_ends "$(<"$whole/job")"
 	grep -v -e '^checkpointer: ' -e '^slurmstepd' "$out" >got
-	want_same want got
+	want_same "$whole/slurm-$(<"$whole/job").out" got
 }
 
 @test "an R script in legs writes what it would in one run: new jobs" {
-	take submit
+	go_to submit
 	await_seconds=200 await "$out" '^status 0'
 	want_all_lines
 	[ "$(successors | wc -l)" -ge 2 ]
@@ -66,7 +66,7 @@ want_all_lines() {
 }
 
 @test "and the same job, requeued, with its output emptied each time" {
-	take requeue
+	go_to requeue
 	job_ends "$job" 200
 	want_state COMPLETED
 	[ "$(legs_in_slurm "$job")" -ge 3 ]
