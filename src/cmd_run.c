@@ -181,12 +181,14 @@ static int run_script(struct supervision *s, const char *cwd)
 			  "and not behind exec");
 		return EX_USAGE;
 	}
-	argv = script_command(shell, s->chain, s->sched->script_vanishes, &err);
+	cwd = script_dir(s, cwd);
+	argv = script_command(
+		shell, cwd, s->chain, s->sched->script_vanishes, &err);
 	if (!argv) {
 		log_error("%s", err.text);
 		return EX_USAGE;
 	}
-	ret = run_leg(s, argv, script_dir(s, cwd));
+	ret = run_leg(s, argv, cwd);
 	proc_arguments_free(argv);
 	return ret;
 }

@@ -32,22 +32,16 @@ static bool is_file(const char *path)
 	return !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
-/* As the process itself would find it, if it has not changed its directory. */
-static char *absolute(pid_t pid, const char *word)
+static char *absolute(const char *dir, const char *word)
 {
-	auto_free char *cwd = NULL;
-
-	if (*word == '/')
-		return xstrdup(word);
-	cwd = read_link(pid, "cwd");
-	return cwd ? xasprintf("%s/%s", cwd, word) : NULL;
+	return *word == '/' ? xstrdup(word) : xasprintf("%s/%s", dir, word);
 }
 
 /*
  * The first argument that is no option and names a file; words behind -c are
  * commands, and -m of Python names a module.
  */
-static size_t find_script(pid_t pid, char *const argv[])
+static size_t find_script(const char *dir, char *const argv[])
 {
 	for (size_t i = 1; argv[i]; i++) {
 		auto_free char *path = NULL;
@@ -58,8 +52,8 @@ static size_t find_script(pid_t pid, char *const argv[])
 				return 0;
 			continue;
 		}
-		path = absolute(pid, word);
-		return path && is_file(path) ? i : 0;
+		path = absolute(dir, word);
+		return is_file(path) ? i : 0;
 	}
 	return 0;
 }
@@ -82,11 +76,11 @@ static void replace(char **word, char *by)
 	*word = by;
 }
 
-char **script_command(
-	pid_t shell, const struct chain *chain, bool copy, struct err *err)
+char **script_command(pid_t shell, const char *dir, const struct chain *chain,
+	bool copy, struct err *err)
 {
 	char **argv = proc_arguments(shell, err);
-	size_t at = argv && argv[0] ? find_script(shell, argv) : 0;
+	size_t at = argv && argv[0] ? find_script(dir, argv) : 0;
 	char *program;
 
 	if (!argv)
@@ -99,7 +93,7 @@ char **script_command(
 			(int)shell);
 		goto failed;
 	}
-	replace(&argv[at], absolute(shell, argv[at]));
+	replace(&argv[at], absolute(dir, argv[at]));
 	if (copy) {
 		if (copy_script(argv[at], chain, err))
 			goto failed;

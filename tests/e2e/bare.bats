@@ -199,11 +199,28 @@ wanted() {
 	[[ $output == *"no command"* ]]
 }
 
-@test "in a subshell it is refused" {
+@test "in a subshell and in a pipe it is refused" {
 	script <<-'X'
 		(checkpointer; echo "status $?")
+		checkpointer | cat
+		echo "in a pipe ${PIPESTATUS[0]}"
 	X
 	batch >out 2>err
-	want err 'line of the batch script itself'
+	want_lines 2 err 'line of the batch script itself'
 	want out 'status 64'
+	want out 'in a pipe 64'
+}
+
+@test "a directory that is entered before the line is entered once" {
+	script <<-'X'
+		mkdir -p sub
+		cd sub
+		checkpointer
+		for i in {1..20}; do sleep 0.05; done
+		pwd
+	X
+	wanted
+	batch >out 2>err
+	want_same want out
+	want_legs 2
 }

@@ -16,8 +16,9 @@ setup_file() {
 		#!/bin/sh
 		exec checkpointer -m 5s -- Rscript piece.R R 4 g1
 	X
-	begin shell 2 --signal=B:USR1@50 <<-'X'
+	begin shell 2 <<-'X'
 		#!/bin/bash
+		#SBATCH --signal=B:USR1@50
 		checkpointer -m 5s -- Rscript piece.R R 4 g1
 		status=$?
 		echo "Rscript has ended with $status"
