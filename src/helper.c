@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "helper.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "util.h"
@@ -59,6 +61,20 @@ int helper_done(struct helper *h, int status, struct err *err)
 	}
 	return err_set(
 		err, 0, "the helper was killed by signal %d", WTERMSIG(status));
+}
+
+void helper_wait(struct helper *h, double seconds)
+{
+	struct pollfd p = {.events = POLLIN};
+
+	if (h->pid <= 0)
+		return;
+	p.fd = (int)syscall(SYS_pidfd_open, h->pid, 0);
+	if (p.fd >= 0) {
+		poll(&p, 1, (int)(seconds * 1000));
+		close(p.fd);
+	}
+	helper_stop(h);
 }
 
 void helper_stop(struct helper *h)

@@ -26,6 +26,9 @@ struct helper {
 int helper_start(struct helper *h, int (*work)(void *arg, struct err *err),
 	void *arg, struct err *err);
 
+/* Wait for its end, at most so many seconds, and forget it. */
+void helper_wait(struct helper *h, double seconds);
+
 /* It is not waited for any more: killed, if it runs. */
 void helper_stop(struct helper *h);
 

@@ -269,6 +269,7 @@ static void finish(struct sup *u)
 		log_warn("%s", err.text);
 	/* Nobody needs them any more, and they hold the job's memory. */
 	store_collect(u->s->step->dir, 0);
+	sup_show(u, machine_state_name(u->state));
 	quit(u, -1);
 }
 
@@ -464,6 +465,9 @@ static void end_script(struct sup *u)
 			err.text);
 }
 
+/* Seconds for the last state to be shown, if it takes that long. */
+#define SHOW_WAIT 2
+
 static int end(struct sup *u)
 {
 	const struct supervision *s = u->s;
@@ -471,6 +475,7 @@ static int end(struct sup *u)
 
 	keeper_end(&u->keeper);
 	relay_end(&u->relay);
+	helper_wait(&u->shower, SHOW_WAIT);
 	kill_orphans();
 	scratch_remove(&u->scratch);
 	sup_forget_generation(u);

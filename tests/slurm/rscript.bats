@@ -62,7 +62,7 @@ want_all_lines() {
 	[ "$(successors | wc -l)" -ge 2 ]
 	job=$(successors | tail -n 1)
 	ends_as COMPLETED 0:0
-	[[ $(job_field "$job" Comment) == "[checkpointer vc-${legs[0]} leg "* ]]
+	[[ $(job_field "$job" Comment) == "[checkpointer vc-${legs[0]} leg "*" finished]" ]]
 }
 
 @test "and the same job, requeued, with its output emptied each time" {
