@@ -36,6 +36,18 @@ make_state() {
 
 id_of() { awk -F: -v u="$1" '$1 == u { print $3 ":" $4 }' "$root/etc/passwd"; }
 
+# libmariadb 11.8.9, at present in sid, refuses what slurmdbd asks: "Number of
+# columns in result (=1) set exceeds maximum allowed number of columns (=0)".
+mend_suite() {
+	local dir=$cache/libmariadb-trixie lib=$root/usr/local/lib
+	[ "$suite" = sid ] && [ ! -e "$lib/libmariadb.so.3" ] || return 0
+	say "taking libmariadb from Debian 13"
+	CHECKPOINTER_SUITE=$suite sh "$top/contrib/debian-root" fetch trixie \
+		libmariadb3 "$dir" &&
+		cp "$dir"/usr/lib/*/libmariadb.so.3 "$lib" &&
+		rm -rf "$dir" && chroot "$root" ldconfig
+}
+
 # With MariaDB's tables, slurmdbd's and ours in the cache all is quicker. They
 # are made on the controller of a cluster that is nothing else.
 make_database() {
