@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "files.h"
@@ -246,10 +247,22 @@ static void clean_environment(const struct engine *e)
 	setenv("XDG_RUNTIME_DIR", path, 1);
 }
 
+/* criu puts its own descriptors above those of the tree: as far as it may. */
+static void allow_many_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l))
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 static int prepare(const struct engine *e, int images, const char *log,
 	bool stop, struct err *err)
 {
 	umask(077);
+	allow_many_files();
 	clean_environment(e);
 	if (criu_init_opts())
 		return err_set(err, ENOMEM, "criu_init_opts");
