@@ -154,7 +154,7 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 		f->job->end = (double)info->end_time;
 	if (info->end_time > info->start_time && info->start_time > 0)
 		f->job->limit = (double)(info->end_time - info->start_time);
-	f->job->watch = f->cfg->preemption_watch > 0 && wants_watch(info);
+	f->job->watch = wants_watch(info) && f->cfg->preemption_watch > 0;
 	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
 	/* What the script submits has its environment, but not its comment. */
 	f->job->chain = slurm_chain_in(info->comment, &leg);
@@ -245,35 +245,6 @@ static void show_on(const slurm_job_info_t *info, const char *chain,
 		log_debug("%s", err.text);
 }
 
-static int submit_again(
-	const slurm_job_info_t *info, void *arg, struct err *err)
-{
-	const struct submission *s = arg;
-	const struct successor next = {
-		.chain = s->next->chain,
-		.leg = s->next->leg,
-		.exclude =
-			s->next->elsewhere ? getenv("SLURMD_NODENAME") : NULL,
-		.comment = s->cfg->comment,
-		.look_first = s->next->unanswered,
-	};
-	auto_free char *state = NULL;
-	uint32_t id;
-
-	if (slurm_job_submit(info, &next, &id, err)) {
-		if (slurm_error_is_transient(err->num))
-			err->num = EAGAIN;
-		return -1;
-	}
-	snprintf(s->name, SCHED_NAME, "%u", id);
-	if (s->cfg->dependents == DEPENDENTS_MOVE)
-		slurm_job_move_dependents(info, id);
-	state = xasprintf("resubmitted as job %u", id);
-	if (s->cfg->comment)
-		show_on(info, s->next->chain, s->next->leg - 1, state);
-	return 0;
-}
-
 /* Slurm itself keeps every parameter, the id, dependents and array. */
 static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
 {
@@ -293,6 +264,67 @@ static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
 	if (err)
 		err->num = errno;
 	return -1;
+}
+
+/*
+ * A job whose grace time has begun, in a partition that requeues. Only with a
+ * successor of its own would it go on twice.
+ */
+static bool is_brought_back(const slurm_job_info_t *info)
+{
+	return preempted_comes_back && info->preempt_time > 0;
+}
+
+/*
+ * Since 24.05 such a job is requeued when it ends; one that waits for the end of
+ * its grace time, or is requeued in it, is requeued once more when the next leg
+ * has ended (GRACE_PREEMPT stays set in slurmctld).
+ */
+static int let_come_back(
+	const slurm_job_info_t *info, void *arg, struct err *err)
+{
+#if SLURM_SINCE(24, 5)
+	const struct submission *s = arg;
+
+	(void)info;
+	(void)err;
+	log_info("the job is being preempted: Slurm requeues it");
+	snprintf(s->name, SCHED_NAME, "%u", own_id());
+	return 0;
+#else
+	return requeue(info, arg, err);
+#endif
+}
+
+static int submit_again(
+	const slurm_job_info_t *info, void *arg, struct err *err)
+{
+	const struct submission *s = arg;
+	const struct successor next = {
+		.chain = s->next->chain,
+		.leg = s->next->leg,
+		.exclude =
+			s->next->elsewhere ? getenv("SLURMD_NODENAME") : NULL,
+		.comment = s->cfg->comment,
+		.look_first = s->next->unanswered,
+	};
+	auto_free char *state = NULL;
+	uint32_t id;
+
+	if (is_brought_back(info))
+		return let_come_back(info, arg, err);
+	if (slurm_job_submit(info, &next, &id, err)) {
+		if (slurm_error_is_transient(err->num))
+			err->num = EAGAIN;
+		return -1;
+	}
+	snprintf(s->name, SCHED_NAME, "%u", id);
+	if (s->cfg->dependents == DEPENDENTS_MOVE)
+		slurm_job_move_dependents(info, id);
+	state = xasprintf("resubmitted as job %u", id);
+	if (s->cfg->comment)
+		show_on(info, s->next->chain, s->next->leg - 1, state);
+	return 0;
 }
 
 static bool slurm_submit_ends_leg(const struct config *cfg)
@@ -338,9 +370,13 @@ static void block_all(sigset_t *all)
 	sigprocmask(SIG_SETMASK, all, NULL);
 }
 
-/* A script that ends before Slurm has taken its job back has just ended. */
+/*
+ * Before 24.05, a script that ends before Slurm has taken its job back has just
+ * ended. See let_come_back().
+ */
 static void wait_until_told(void)
 {
+#if !SLURM_SINCE(24, 5)
 	sigset_t set;
 
 	block_all(&set);
@@ -348,6 +384,7 @@ static void wait_until_told(void)
 	sigaddset(&set, SIGTERM);
 	while (sigwaitinfo(&set, NULL) < 0)
 		;
+#endif
 }
 
 /* slurmd ends the whole job; the script must not go on meanwhile. */
