@@ -241,6 +241,8 @@ static int why_work(void *arg, struct err *err)
 static void told_why_it_died(struct sup *u, enum ending why)
 {
 	u->died = false;
+	/* The signal that it died of came here, too. */
+	u->why_later = false;
 	if (why == ENDING_CANCELLED || why == ENDING_STOPPED) {
 		sup_post(u, E_EXITED);
 		return;
