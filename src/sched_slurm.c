@@ -34,6 +34,15 @@ static bool slurm_here(void)
 
 /* --- what the controller knows --- */
 
+/* Slurm's errors are none that strerror(3) knows. */
+static int slurm_failed(struct err *err, int num, const char *what)
+{
+	err_set(err, 0, "%s job %u: %s", what, own_id(), slurm_strerror(num));
+	if (err)
+		err->num = num;
+	return -1;
+}
+
 typedef int use_fn(const slurm_job_info_t *, void *arg, struct err *err);
 
 /* Call use() with what the controller knows of this job. */
@@ -45,8 +54,7 @@ static int ask_controller(use_fn *use, void *arg, struct err *err)
 
 	slurm_init(NULL);
 	if (slurm_load_job(&msg, job_name(own_id()), SHOW_DETAIL))
-		return err_set(err, 0, "ask slurmctld for job %u: %s", own_id(),
-			slurm_strerror(errno));
+		return slurm_failed(err, errno, "ask slurmctld for");
 	/* For an array there is one record for every task. */
 	for (uint32_t i = 0; i < msg->record_count && !job; i++)
 		if (msg->job_array[i].job_id == own_id())
@@ -251,7 +259,7 @@ static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
 	const struct submission *s = arg;
 
 	if (!info->requeue)
-		return err_set(err, ESLURM_DISABLED,
+		return err_set(err, 0,
 			"job %u may not be requeued (submit it with sbatch "
 			"--requeue)",
 			own_id());
@@ -260,10 +268,7 @@ static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
 	snprintf(s->name, SCHED_NAME, "%u", own_id());
 	if (!slurm_requeue(job_name(own_id()), 0))
 		return 0;
-	err_set(err, 0, "requeue job %u: %s", own_id(), slurm_strerror(errno));
-	if (err)
-		err->num = errno;
-	return -1;
+	return slurm_failed(err, errno, "requeue");
 }
 
 /*

@@ -115,12 +115,12 @@ static void on_submitted(struct sup *u, int status)
 {
 	struct err err;
 
-	u->unanswered = false;
 	if (!helper_done(&u->helper, status, &err)) {
 		sup_post(u, u->stay_down ? E_STAY_DOWN : E_SUBMITTED);
 		return;
 	}
-	u->unanswered = err.num == EAGAIN;
+	/* Also where the tries after it could not even ask. */
+	u->unanswered |= err.num == EAGAIN;
 	sup_reason(u, "the successor could not be submitted: %s", err.text);
 	sup_post(u, E_SUBMIT_FAILED);
 }
