@@ -56,6 +56,23 @@ static int copy_range(int in, int out, off_t from, off_t to)
 	return 0;
 }
 
+#define TAIL 65536
+
+/*
+ * Is what was kept the beginning of the file? Not if more was kept than the
+ * checkpoint had that was restored: the file was cut back to that.
+ */
+static bool goes_on(int file, int kept, off_t size, off_t kept_size)
+{
+	size_t n = kept_size < TAIL ? (size_t)kept_size : TAIL;
+	char a[TAIL], b[TAIL];
+
+	return kept_size <= size &&
+	       pread(file, a, n, kept_size - (off_t)n) == (ssize_t)n &&
+	       pread(kept, b, n, kept_size - (off_t)n) == (ssize_t)n &&
+	       !memcmp(a, b, n);
+}
+
 static int keep_one(
 	int step, int stream, const struct stat *st, struct err *err)
 {
@@ -63,6 +80,7 @@ static int keep_one(
 	auto_close int in = -1;
 	auto_close int out = -1;
 	struct stat have;
+	off_t from;
 
 	kept_name(stream, name);
 	/* The stream itself may be open for writing only. */
@@ -74,7 +92,9 @@ static int keep_one(
 		step, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out < 0 || fstat(out, &have))
 		return err_set(err, errno, "open %s", name);
-	if (copy_range(in, out, have.st_size, st->st_size) || fsync(out))
+	from = goes_on(in, out, st->st_size, have.st_size) ? have.st_size : 0;
+	if (copy_range(in, out, from, st->st_size) ||
+		ftruncate(out, st->st_size) || fsync(out))
 		return err_set(err, errno, "keep the output in %s", name);
 	return 0;
 }

@@ -36,6 +36,15 @@ static bool slurm_here(void)
 
 /* --- what the controller knows --- */
 
+/* Slurm's errors are none that strerror(3) knows. */
+static int slurm_failed(struct err *err, int num, const char *what)
+{
+	err_set(err, 0, "%s job %u: %s", what, own_id(), slurm_strerror(num));
+	if (err)
+		err->num = num;
+	return -1;
+}
+
 typedef int use_fn(const slurm_job_info_t *, void *arg, struct err *err);
 
 /* Call use() with what the controller knows of this job. */
@@ -47,8 +56,7 @@ static int ask_controller(use_fn *use, void *arg, struct err *err)
 
 	slurm_init(NULL);
 	if (slurm_load_job(&msg, job_name(own_id()), SHOW_DETAIL))
-		return err_set(err, 0, "ask slurmctld for job %u: %s", own_id(),
-			slurm_strerror(errno));
+		return slurm_failed(err, errno, "ask slurmctld for");
 	/* For an array there is one record for every task. */
 	for (uint32_t i = 0; i < msg->record_count && !job; i++)
 		if (msg->job_array[i].job_id == own_id())
@@ -158,7 +166,7 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 		f->job->limit = (double)(info->end_time - info->start_time);
 	if (info->work_dir && *info->work_dir)
 		f->job->dir = xstrdup(info->work_dir);
-	f->job->watch = f->cfg->preemption_watch > 0 && wants_watch(info);
+	f->job->watch = wants_watch(info) && f->cfg->preemption_watch > 0;
 	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
 	/* What the script submits has its environment, but not its comment. */
 	f->job->chain = slurm_chain_in(info->comment, &leg);
@@ -249,6 +257,54 @@ static void show_on(const slurm_job_info_t *info, const char *chain,
 		log_debug("%s", err.text);
 }
 
+/* Slurm itself keeps every parameter, the id, dependents and array. */
+static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
+{
+	const struct submission *s = arg;
+
+	if (!info->requeue)
+		return err_set(err, 0,
+			"job %u may not be requeued (submit it with sbatch "
+			"--requeue)",
+			own_id());
+	if (s->cfg->comment)
+		show_on(info, s->next->chain, s->next->leg - 1, "requeued");
+	snprintf(s->name, SCHED_NAME, "%u", own_id());
+	if (!slurm_requeue(job_name(own_id()), 0))
+		return 0;
+	return slurm_failed(err, errno, "requeue");
+}
+
+/*
+ * A job whose grace time has begun, in a partition that requeues. Only with a
+ * successor of its own would it go on twice.
+ */
+static bool is_brought_back(const slurm_job_info_t *info)
+{
+	return preempted_comes_back && info->preempt_time > 0;
+}
+
+/*
+ * Since 24.05 such a job is requeued when it ends; one that waits for the end of
+ * its grace time, or is requeued in it, is requeued once more when the next leg
+ * has ended (GRACE_PREEMPT stays set in slurmctld).
+ */
+static int let_come_back(
+	const slurm_job_info_t *info, void *arg, struct err *err)
+{
+#if SLURM_SINCE(24, 5)
+	const struct submission *s = arg;
+
+	(void)info;
+	(void)err;
+	log_info("the job is being preempted: Slurm requeues it");
+	snprintf(s->name, SCHED_NAME, "%u", own_id());
+	return 0;
+#else
+	return requeue(info, arg, err);
+#endif
+}
+
 static int submit_again(
 	const slurm_job_info_t *info, void *arg, struct err *err)
 {
@@ -264,6 +320,8 @@ static int submit_again(
 	auto_free char *state = NULL;
 	uint32_t id;
 
+	if (is_brought_back(info))
+		return let_come_back(info, arg, err);
 	if (slurm_job_submit(info, &next, &id, err)) {
 		if (slurm_error_is_transient(err->num))
 			err->num = EAGAIN;
@@ -276,27 +334,6 @@ static int submit_again(
 	if (s->cfg->comment)
 		show_on(info, s->next->chain, s->next->leg - 1, state);
 	return 0;
-}
-
-/* Slurm itself keeps every parameter, the id, dependents and array. */
-static int requeue(const slurm_job_info_t *info, void *arg, struct err *err)
-{
-	const struct submission *s = arg;
-
-	if (!info->requeue)
-		return err_set(err, ESLURM_DISABLED,
-			"job %u may not be requeued (submit it with sbatch "
-			"--requeue)",
-			own_id());
-	if (s->cfg->comment)
-		show_on(info, s->next->chain, s->next->leg - 1, "requeued");
-	snprintf(s->name, SCHED_NAME, "%u", own_id());
-	if (!slurm_requeue(job_name(own_id()), 0))
-		return 0;
-	err_set(err, 0, "requeue job %u: %s", own_id(), slurm_strerror(errno));
-	if (err)
-		err->num = errno;
-	return -1;
 }
 
 static bool slurm_submit_ends_leg(const struct config *cfg)
@@ -342,9 +379,13 @@ static void block_all(sigset_t *all)
 	sigprocmask(SIG_SETMASK, all, NULL);
 }
 
-/* A script that ends before Slurm has taken its job back has just ended. */
+/*
+ * Before 24.05, a script that ends before Slurm has taken its job back has just
+ * ended. See let_come_back().
+ */
 static void wait_until_told(void)
 {
+#if !SLURM_SINCE(24, 5)
 	sigset_t set;
 
 	block_all(&set);
@@ -352,6 +393,7 @@ static void wait_until_told(void)
 	sigaddset(&set, SIGTERM);
 	while (sigwaitinfo(&set, NULL) < 0)
 		;
+#endif
 }
 
 /*

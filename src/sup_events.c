@@ -115,12 +115,12 @@ static void on_submitted(struct sup *u, int status)
 {
 	struct err err;
 
-	u->unanswered = false;
 	if (!helper_done(&u->helper, status, &err)) {
 		sup_post(u, u->stay_down ? E_STAY_DOWN : E_SUBMITTED);
 		return;
 	}
-	u->unanswered = err.num == EAGAIN;
+	/* Also where the tries after it could not even ask. */
+	u->unanswered |= err.num == EAGAIN;
 	sup_reason(u, "the successor could not be submitted: %s", err.text);
 	sup_post(u, E_SUBMIT_FAILED);
 }
@@ -131,6 +131,14 @@ static void on_checked(struct sup *u, int status)
 
 	if (helper_done(&u->checker, status, &err))
 		log_warn("no checkpoint can be made: %s", err.text);
+}
+
+static void on_saved(struct sup *u, int status)
+{
+	struct err err;
+
+	if (helper_done(&u->saver, status, &err))
+		log_warn("%s", err.text);
 }
 
 static void on_child(EV_P_ ev_child *w, int revents)
@@ -145,6 +153,8 @@ static void on_child(EV_P_ ev_child *w, int revents)
 		on_answer(u, w->rstatus);
 	else if (w->rpid == u->shower.pid)
 		on_shown(u, w->rstatus);
+	else if (w->rpid == u->saver.pid)
+		on_saved(u, w->rstatus);
 	else if (w->rpid == u->helper.pid)
 		on_submitted(u, w->rstatus);
 }
@@ -241,6 +251,8 @@ static int why_work(void *arg, struct err *err)
 static void told_why_it_died(struct sup *u, enum ending why)
 {
 	u->died = false;
+	/* The signal that it died of came here, too. */
+	u->why_later = false;
 	if (why == ENDING_CANCELLED || why == ENDING_STOPPED) {
 		sup_post(u, E_EXITED);
 		return;

@@ -150,6 +150,20 @@ static int keep_output(const struct sup *u, struct err *err)
 	return output_keep(u->s->step->dir, err);
 }
 
+static int save_work(void *arg, struct err *err)
+{
+	return keep_output(arg, err);
+}
+
+/* With this checkpoint the script may run again, without another word. */
+static void keep_beside(struct sup *u)
+{
+	struct err err;
+
+	if (!u->saver.pid && helper_start(&u->saver, save_work, u, &err))
+		log_warn("%s", err.text);
+}
+
 static int submit_now(void *arg, char name[SCHED_NAME], struct err *err)
 {
 	const struct sup *u = arg;
@@ -347,6 +361,8 @@ void sup_post(struct sup *u, enum event ev)
 		set_state(u, t.to, ev);
 	if (ev == E_DUMPED)
 		tell_dump(u);
+	if (ev == E_DUMPED && u->state == S_RUNNING)
+		keep_beside(u);
 	if (u->state == S_RUNNING || u->state == S_RESTORED ||
 		u->state == S_LEAVING)
 		show_state(u);

@@ -96,9 +96,15 @@ job_ends() {
 	done
 }
 
-# is_over JOB: is its state one that does not change any more?
+# is_over JOB: is its state one that does not change any more? While a job is
+# completing, Slurm shows nothing else of it.
 is_over() {
-	case $(job_state "$1") in
+	local state tries=300
+	while state=$(job_state "$1"); [ "$state" = COMPLETING ]; do
+		[ $((tries--)) -gt 0 ] || fail "job $1 is still completing" || return
+		sleep 0.2
+	done
+	case $state in
 	COMPLETED | CANCELLED | FAILED | TIMEOUT | PREEMPTED | NODE_FAIL | \
 		OUT_OF_MEMORY | BOOT_FAIL | DEADLINE) ;;
 	*) return 1 ;;
