@@ -11,8 +11,8 @@
  * A line such as `checkpointer -- a >a.out` empties a.out when the script
  * runs again from its top in the next leg. So what standard output and error
  * have in such a file is kept with the step at each checkpoint and before a leg
- * ends, and put back by the next one. Files opened for appending (>>, Slurm's own) and all that
- * is no regular file need no such care.
+ * ends, and put back by the next one. Files opened for appending (>>, Slurm's
+ * own) and all that is no regular file need no such care.
  */
 
 /*
