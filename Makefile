@@ -29,8 +29,10 @@ VERSION := $(shell cat $(srcdir)/VERSION)
 PACKAGE = checkpointer-$(VERSION)
 
 SRC   := $(notdir $(wildcard $(srcdir)/src/*.c))
+# What includes Slurm's headers.
+SLURM_SRC = sched_slurm.c slurm_job.c slurm_present.c slurm_request.c
 ifeq ($(have_slurm),)
-SRC   := $(filter-out sched_slurm.c slurm_job.c,$(SRC))
+SRC   := $(filter-out $(SLURM_SRC),$(SRC))
 endif
 OBJ    = $(SRC:%.c=src/%.o)
 LIBOBJ = $(filter-out src/main.o,$(OBJ))
@@ -54,7 +56,7 @@ all: checkpointer
 checkpointer: $(OBJ)
 	$(LINK) -o $@ $(OBJ) $(LINK_LIBS)
 
-src/sched_slurm.o src/slurm_job.o: ALL_CPPFLAGS += $(slurm_cflags)
+$(SLURM_SRC:%.c=src/%.o): ALL_CPPFLAGS += $(slurm_cflags)
 src/%.o: $(srcdir)/src/%.c config.mak $(srcdir)/VERSION
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $<

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "chain.h"
+#include "chain_parts.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -67,7 +67,7 @@ static int make_parents(const char *path, struct err *err)
 }
 
 /* Open a directory that must belong to the caller alone. */
-static int open_private_dir(int parent, const char *name, const char *path,
+int chain_private_dir(int parent, const char *name, const char *path,
 	bool create, struct err *err)
 {
 	auto_close int fd = -1;
@@ -104,7 +104,7 @@ static int open_private_file(
 	return steal_fd(&fd);
 }
 
-static json_t *new_line(const struct chain *c, const char *event)
+json_t *chain_line(const struct chain *c, const char *event)
 {
 	json_t *j = json_pack("{s:f, s:s}", "t", now_wall(), "event", event);
 
@@ -134,7 +134,7 @@ static int begin_chain(struct chain *c, struct err *err)
 		return err_set(err, errno, "read the journal");
 	if (st.st_size > 0)
 		return end_torn_line(c, st.st_size, err);
-	line = new_line(c, "chain");
+	line = chain_line(c, "chain");
 	gethostname(host, sizeof(host) - 1);
 	json_object_set_new(line, "chain", json_string(c->id));
 	json_object_set_new(line, "host", json_string(host));
@@ -163,7 +163,7 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 			err, errno, "open checkpoint directory %s", base);
 	c->id = xstrdup(id);
 	c->path = xasprintf("%s/%s", base, id);
-	c->dir = open_private_dir(parent, id, c->path, create, err);
+	c->dir = chain_private_dir(parent, id, c->path, create, err);
 	if (c->dir >= 0)
 		c->journal = open_private_file(c->dir, "journal",
 			O_RDWR | O_APPEND | (create ? O_CREAT : 0), err);
@@ -262,14 +262,14 @@ json_t *chain_read(const struct chain *c, unsigned *damaged, struct err *err)
 	return lines;
 }
 
-static bool is_event(const json_t *line, const char *event)
+bool chain_is_event(const json_t *line, const char *event)
 {
 	const char *e = json_string_value(json_object_get(line, "event"));
 
 	return e && !strcmp(e, event);
 }
 
-static unsigned number_of(const json_t *line, const char *key)
+unsigned chain_number(const json_t *line, const char *key)
 {
 	json_int_t n = json_integer_value(json_object_get(line, key));
 
@@ -372,7 +372,7 @@ static int begin_leg(struct chain *c, const char *key, const char *scheduler,
 	c->first = true;
 	write_lease(c);
 	gethostname(host, sizeof(host) - 1);
-	line = new_line(c, "leg");
+	line = chain_line(c, "leg");
 	json_object_set_new(line, "key", json_string(key));
 	json_object_set_new(line, "scheduler", json_string(scheduler));
 	json_object_set_new(line, "host", json_string(host));
@@ -393,12 +393,12 @@ static int find_leg(struct chain *c, const char *key, const char *scheduler,
 	{
 		const char *k = json_string_value(json_object_get(j, "key"));
 
-		if (!is_event(j, "leg"))
+		if (!chain_is_event(j, "leg"))
 			continue;
-		if (number_of(j, "leg") > last)
-			last = number_of(j, "leg");
+		if (chain_number(j, "leg") > last)
+			last = chain_number(j, "leg");
 		if (k && !strcmp(k, key))
-			mine = number_of(j, "leg");
+			mine = chain_number(j, "leg");
 	}
 	json_decref(lines);
 	if (mine && mine == last) {
@@ -450,8 +450,8 @@ static char *find_successor(const struct chain *c, unsigned leg)
 
 	json_array_foreach(lines, i, j)
 	{
-		if (!is_event(j, "submitted") ||
-			(leg && number_of(j, "leg") != leg))
+		if (!chain_is_event(j, "submitted") ||
+			(leg && chain_number(j, "leg") != leg))
 			continue;
 		name = json_string_value(json_object_get(j, "job"));
 		free(found);
@@ -493,12 +493,12 @@ struct chain_past chain_past(const struct chain *c)
 			json_string_value(json_object_get(j, "state"));
 		double t = json_number_value(json_object_get(j, "t"));
 
-		if (!number_of(j, "leg") || number_of(j, "leg") == c->leg)
+		if (!chain_number(j, "leg") || chain_number(j, "leg") == c->leg)
 			continue;
-		if (is_event(j, "leg") && number_of(j, "leg") != leg) {
+		if (chain_is_event(j, "leg") && chain_number(j, "leg") != leg) {
 			p.seconds += to - from;
 			from = t;
-			leg = number_of(j, "leg");
+			leg = chain_number(j, "leg");
 		}
 		to = t;
 		if (state && !strcmp(state, "moving") && is_restore(j))
@@ -524,7 +524,7 @@ static int submit_once(const struct chain *c,
 		return 0;
 	if (submit(arg, name, err))
 		return -1;
-	line = new_line(c, "submitted");
+	line = chain_line(c, "submitted");
 	json_object_set_new(line, "job", json_string(name));
 	/* The successor is there all the same. */
 	if (chain_write(c, line, true, err))
@@ -543,197 +543,4 @@ int chain_submit(const struct chain *c,
 	ret = submit_once(c, submit, arg, err);
 	flock(c->journal, LOCK_UN);
 	return ret;
-}
-
-/* --- steps --- */
-
-static bool is_text(const json_t *recorded, const char *bytes)
-{
-	json_t *now = chain_string(bytes);
-	bool same = json_equal(recorded, now);
-
-	json_decref(now);
-	return same;
-}
-
-static bool same_argv(const json_t *recorded, char *const argv[])
-{
-	size_t i;
-
-	for (i = 0; argv[i]; i++)
-		if (!is_text(json_array_get(recorded, i), argv[i]))
-			return false;
-	return json_array_size(recorded) == i;
-}
-
-static bool same_program(const json_t *recorded, char *const argv[])
-{
-	return is_text(json_array_get(recorded, 0), argv[0]);
-}
-
-/* Arguments that can be used: at least one, and nothing but strings. */
-static bool is_argv(const json_t *list)
-{
-	const json_t *a;
-	size_t i;
-
-	json_array_foreach(list, i, a)
-	{
-		if (!json_is_string(a))
-			return false;
-	}
-	return json_array_size(list) > 0;
-}
-
-/* What the journal says of one step. */
-struct known {
-	const json_t *argv, *cwd;
-	bool taken, finished;
-	int status;
-};
-
-static struct known know_step(const json_t *lines, unsigned step, unsigned leg)
-{
-	struct known k = {0};
-	const json_t *j;
-	size_t i;
-
-	json_array_foreach(lines, i, j)
-	{
-		const char *state =
-			json_string_value(json_object_get(j, "state"));
-
-		if (number_of(j, "step") != step)
-			continue;
-		if (is_event(j, "step")) {
-			k.taken |= number_of(j, "leg") == leg;
-			if (!k.argv && is_argv(json_object_get(j, "argv")) &&
-				json_is_string(json_object_get(j, "cwd"))) {
-				k.argv = json_object_get(j, "argv");
-				k.cwd = json_object_get(j, "cwd");
-			}
-		} else if (state && !strcmp(state, "finished")) {
-			k.finished = true;
-			k.status = (int)json_integer_value(
-				json_object_get(j, "status"));
-		}
-	}
-	return k;
-}
-
-static unsigned count_steps(const json_t *lines)
-{
-	unsigned n = 0;
-	const json_t *j;
-	size_t i;
-
-	json_array_foreach(lines, i, j)
-	{
-		if (is_event(j, "step") && number_of(j, "step") > n)
-			n = number_of(j, "step");
-	}
-	return n;
-}
-
-static unsigned choose_step(const json_t *lines, unsigned n, unsigned leg,
-	char *const argv[], bool (*fits)(const json_t *, char *const[]))
-{
-	for (unsigned i = 1; i <= n; i++) {
-		struct known k = know_step(lines, i, leg);
-
-		if (k.argv && !k.taken &&
-			(argv ? fits(k.argv, argv) : !k.finished))
-			return i;
-	}
-	return 0;
-}
-
-static json_t *pack_argv(char *const argv[])
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; argv[i]; i++)
-		if (json_array_append_new(list, chain_string(argv[i])))
-			log_warn("memory is out: argument %zu is not recorded",
-				i);
-	return list;
-}
-
-static void fill_step(struct step *s, const struct known *k)
-{
-	size_t n = json_array_size(k->argv);
-
-	s->finished = k->finished;
-	s->status = k->status;
-	s->cwd = k->cwd ? xstrdup(json_string_value(k->cwd)) : NULL;
-	s->argv = xcalloc(n + 1, sizeof(*s->argv));
-	for (size_t i = 0; i < n; i++) {
-		const char *a = json_string_value(json_array_get(k->argv, i));
-
-		s->argv[i] = xstrdup(a ? a : "");
-	}
-}
-
-static int find_step(struct chain *c, char *const argv[], const char *cwd,
-	struct step *s, struct err *err)
-{
-	json_t *lines = chain_read(c, NULL, err), *line;
-	unsigned n;
-
-	if (!lines)
-		return -1;
-	n = count_steps(lines);
-	s->number = choose_step(lines, n, c->leg, argv, same_argv);
-	if (!s->number && argv)
-		s->number = choose_step(lines, n, c->leg, argv, same_program);
-	if (!s->number && !argv) {
-		json_decref(lines);
-		return err_set(err, 0,
-			"chain %s has no step that could be continued", c->id);
-	}
-	line = new_line(c, "step");
-	if (s->number) {
-		struct known k = know_step(lines, s->number, c->leg);
-
-		fill_step(s, &k);
-	} else {
-		s->number = n + 1;
-	}
-	json_object_set_new(line, "step", json_integer(s->number));
-	json_object_set_new(line, "argv", pack_argv(argv ? argv : s->argv));
-	json_object_set_new(line, "cwd", chain_string(argv ? cwd : s->cwd));
-	json_decref(lines);
-	return chain_write(c, line, false, err);
-}
-
-int chain_take_step(struct chain *c, char *const argv[], const char *cwd,
-	struct step *s, struct err *err)
-{
-	auto_free char *path = NULL;
-	char name[16];
-	int ret;
-
-	memset(s, 0, sizeof(*s));
-	s->dir = -1;
-	if (flock(c->journal, LOCK_EX))
-		log_debug("cannot lock the journal: %s", strerror(errno));
-	ret = find_step(c, argv, cwd, s, err);
-	flock(c->journal, LOCK_UN);
-	if (ret)
-		return -1;
-	snprintf(name, sizeof(name), "step-%u", s->number);
-	path = xasprintf("%s/%s", c->path, name);
-	s->dir = open_private_dir(c->dir, name, path, true, err);
-	return s->dir < 0 ? -1 : 0;
-}
-
-void step_free(struct step *s)
-{
-	release_fd(&s->dir);
-	for (size_t i = 0; s->argv && s->argv[i]; i++)
-		free(s->argv[i]);
-	free(s->argv);
-	free(s->cwd);
-	memset(s, 0, sizeof(*s));
-	s->dir = -1;
 }

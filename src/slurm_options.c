@@ -185,7 +185,8 @@ static bool overruled(const struct slurm_options *o, const struct given *g)
 	bool is_memory = false, other = false;
 
 	for (size_t i = 0; i < LEN(names); i++) {
-		struct given *m = place(o, known_option(names[i]));
+		const struct slurm_known_option *k = known_option(names[i]);
+		const struct given *m = k ? place(o, k) : g;
 
 		is_memory |= m == g;
 		other |= m->value && !m->by_env;
