@@ -129,24 +129,25 @@ static void wait_for(const struct int_list *readers, double seconds)
 {
 	struct pollfd fds[MAX_READERS];
 	double end = now_mono() + seconds, left;
-	nfds_t n = 0;
+	nfds_t n = 0, open = 0;
 
-	for (size_t i = 0; i < readers->n && n < MAX_READERS; i++) {
+	for (; n < readers->n && n < MAX_READERS; n++) {
 		fds[n] = (struct pollfd){.events = POLLIN};
-		fds[n].fd = (int)syscall(SYS_pidfd_open, readers->v[i], 0);
-		n += fds[n].fd >= 0;
+		fds[n].fd = (int)syscall(SYS_pidfd_open, readers->v[n], 0);
+		open += fds[n].fd >= 0;
 	}
-	while (n > 0 && (left = end - now_mono()) > 0) {
+	while (open > 0 && (left = end - now_mono()) > 0) {
 		if (poll(fds, n, (int)(left * 1000) + 1) < 0 && errno != EINTR)
 			break;
-		for (nfds_t i = n; i-- > 0;)
-			if (fds[i].revents) {
-				close(fds[i].fd);
-				fds[i] = fds[--n];
+		/* poll(2) passes over those that are closed. */
+		for (nfds_t i = 0; i < n; i++)
+			if (fds[i].fd >= 0 && fds[i].revents) {
+				release_fd(&fds[i].fd);
+				open--;
 			}
 	}
-	while (n > 0)
-		close(fds[--n].fd);
+	for (nfds_t i = 0; i < n; i++)
+		release_fd(&fds[i].fd);
 }
 
 void pipeline_drain(pid_t shell, double seconds)
