@@ -470,7 +470,10 @@ int leave_leg(const struct supervision *s, bool still_wanted)
 	return s->sched->left(&l);
 }
 
-/* The step was the batch script: its shell ends as the step has ended. */
+/*
+ * The step was the batch script: its shell ends as the step has ended. Or it
+ * could be restored nowhere: the next line must not run as if it were done.
+ */
 static void end_script(struct sup *u)
 {
 	int status = u->result < 0 ? u->status : u->result << 8;
@@ -499,7 +502,8 @@ static int end(struct sup *u)
 	ev_loop_destroy(u->loop);
 	if (last == S_RESUBMITTED || u->brought_back)
 		return leave_leg(s, u->brought_back && !u->end_requests);
-	if (s->whole_script)
+	if (s->whole_script || (u->result == EXIT_CANNOT_RESTORE &&
+				       s->guard.pid > 0))
 		end_script(u);
 	s->sched->ended();
 	return u->result < 0 ? repeat_status(u->status) : u->result;
