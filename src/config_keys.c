@@ -309,12 +309,14 @@ static const struct words {
 	{KIND_SWITCH, switch_name, LEN(switch_name)},
 };
 
+/* Of a kind that has any. */
 static const struct words *words_of(unsigned kind)
 {
-	for (size_t i = 0; i < LEN(words); i++)
-		if (words[i].kind == kind)
-			return &words[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i + 1 < LEN(words) && words[i].kind != kind)
+		i++;
+	return &words[i];
 }
 
 /* An enum without negative values is an unsigned int, see GCC's manual. */

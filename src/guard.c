@@ -113,14 +113,14 @@ static bool means_checkpoint(const struct self *s, int sig)
 static void at_signal(struct self *s, const siginfo_t *info)
 {
 	int sig = info->si_signo;
+	/* To a step that has taken the shell's place by exec. */
+	bool own = info->si_code <= 0 && info->si_pid == getpid();
 
-	/* A step that has taken the shell's place by exec. */
-	if (info->si_code <= 0 && info->si_pid == getpid()) {
-		shell_pass(s->shell, sig, NULL);
-	} else if (means_checkpoint(s, sig)) {
+	if (!own && means_checkpoint(s, sig)) {
 		tell_steps(s, sig);
 		shell_pass(s->shell, has_trap(s->shell, sig) ? sig : 0, NULL);
-	} else if (sigismember(&s->cfg->terminate, sig) == 1 && s->n_steps) {
+	} else if (!own && s->n_steps > 0 &&
+		   sigismember(&s->cfg->terminate, sig) == 1) {
 		tell_steps(s, sig);
 		s->held = sig;
 	} else {

@@ -213,6 +213,8 @@ static int use_why(const slurm_job_info_t *info, void *arg, struct err *err)
 {
 	enum ending *why = arg;
 	uint32_t state = info->job_state & JOB_STATE_BASE;
+	bool limit = state == JOB_TIMEOUT || state == JOB_DEADLINE ||
+		     info->end_time <= time(NULL) + NEAR_THE_END;
 
 	(void)err;
 	if (info->job_state & (JOB_REQUEUE | JOB_REQUEUE_HOLD) ||
@@ -223,11 +225,8 @@ static int use_why(const slurm_job_info_t *info, void *arg, struct err *err)
 	else if (state == JOB_PREEMPTED || info->preempt_time > 0)
 		*why = preempted_comes_back ? ENDING_REQUEUED
 					    : ENDING_PREEMPTED;
-	else if (state == JOB_TIMEOUT || state == JOB_DEADLINE ||
-		 info->end_time <= time(NULL) + NEAR_THE_END)
-		*why = ENDING_LIMIT;
 	else
-		*why = ENDING_CANCELLED;
+		*why = limit ? ENDING_LIMIT : ENDING_CANCELLED;
 	return 0;
 }
 

@@ -15,10 +15,10 @@ enum option_arg {
 /* An option that at least one release of 22.05 to 26.05 has. */
 struct slurm_known_option {
 	const char *name;
-	char letter; /* 0: none */
-	enum option_arg arg;
-	bool recent;      /* not in 22.05: gives way in abbreviations */
-	const char *same; /* the name of the option that this is another for */
+	char letter;       /* 0: none */
+	unsigned char arg; /* an enum option_arg */
+	bool recent;       /* not in 22.05: gives way in abbreviations */
+	const char *same;  /* the name of the option that this is another for */
 	const char *undoes; /* they set one thing: the later of the two holds */
 };
 

@@ -321,24 +321,20 @@ static bool word_byte(const char **at, struct quoting *q, char *word, size_t *n)
 
 	if (!c || (!q->quote && strchr(SPACES, c)))
 		return false;
-	if (q->escaped) {
-		q->escaped = false;
-		word[(*n)++] = c;
-	} else if (c == '\\') {
+	if (!q->escaped && c == '\\') {
 		/* Of the spaces, only a blank can be escaped. */
 		if ((*at)[1] == ' ')
 			word[(*n)++] = *++*at;
 		else
 			q->escaped = true;
-	} else if (c == q->quote) {
+	} else if (!q->escaped && q->quote && c == q->quote) {
 		q->quote = '\0';
-	} else if (q->quote) {
-		word[(*n)++] = c;
-	} else if (c == '"' || c == '\'') {
+	} else if (!q->escaped && !q->quote && (c == '"' || c == '\'')) {
 		q->quote = c;
-	} else if (c == '#') {
+	} else if (!q->escaped && !q->quote && c == '#') {
 		return false;
 	} else {
+		q->escaped = false;
 		word[(*n)++] = c;
 	}
 	++*at;

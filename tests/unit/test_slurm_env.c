@@ -292,7 +292,7 @@ static void test_read(void **state)
 
 	(void)state;
 	memset(large, 'x', 100000);
-	memcpy(large, "LARGE=", 6);
+	large[5] = '=';
 	pid = start(env);
 	got = slurm_env_read(pid, &err);
 	stop(pid);

@@ -29,11 +29,12 @@ static void assert_option(
 static void assert_args(const struct slurm_options *o, const char *expected)
 {
 	char *const *args = slurm_options_script_args(o);
-	char text[256] = "";
+	auto_free char *text = xstrdup("");
 
 	for (; args && *args; args++) {
-		strcat(text, *args);
-		strcat(text, "|");
+		auto_free char *before = text;
+
+		text = xasprintf("%s%s|", before, *args);
 	}
 	assert_string_equal(
 		slurm_options_script_args(o) ? text : "-", expected);
@@ -403,7 +404,8 @@ static void test_large(void **state)
 		size_t n = strlen(parts[i]);
 
 		print_message("%s\n", parts[i]);
-		memcpy(text, "#SBATCH ", 8);
+		for (size_t at = 0; at < 8; at++)
+			text[at] = "#SBATCH "[at];
 		for (size_t at = 8; at < LARGE; at++)
 			text[at] = parts[i][(at - 8) % n];
 		slurm_options_add_script(o, text);
