@@ -13,7 +13,7 @@ load ends
 
 # Preemption would hit the jobs of other files.
 setup_file() {
-	own_cluster ending
+	own_cluster ending --profile gang
 	# In a test, twenty seconds of grace are long.
 	cluster conf \
 		'PartitionName=low_requeue Nodes=n3 PreemptMode=REQUEUE GraceTime=6' \
