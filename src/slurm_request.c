@@ -86,7 +86,7 @@ static void describe_nodes(job_desc_msg_t *d, const struct present *p)
 	if (nodes && !slurm_nodes_option(nodes, &min, &max)) {
 		d->min_nodes = min;
 		d->max_nodes = max;
-	} else if (!nodes && d->min_nodes > 1) {
+	} else if (!nodes && d->min_nodes > 1 && !p->submit_line) {
 		d->max_nodes = d->min_nodes;
 	}
 	d->req_nodes = lend(j->req_nodes);
@@ -296,6 +296,19 @@ static void describe_options(job_desc_msg_t *d, const struct present *p)
 
 /* --- what is the successor's own --- */
 
+/* A name that is one, and no pattern. */
+static char *escape(const char *name)
+{
+	char *escaped = xcalloc(strlen(name) + 1, 2), *to = escaped;
+
+	for (; *name; name++) {
+		if (*name == '%')
+			*to++ = '%';
+		*to++ = *name;
+	}
+	return escaped;
+}
+
 /* A pattern such as %j is filled in once: all legs write to the same file. */
 static char *file_of(const slurm_job_info_t *info,
 	void (*get)(char *buf, int size, job_info_t *job))
@@ -303,7 +316,7 @@ static char *file_of(const slurm_job_info_t *info,
 	char buf[4096] = "";
 
 	get(buf, sizeof(buf), (job_info_t *)(uintptr_t)info);
-	return *buf ? xstrdup(buf) : NULL;
+	return *buf ? escape(buf) : NULL;
 }
 
 static void describe_files(job_desc_msg_t *d, struct present *p)

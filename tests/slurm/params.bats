@@ -130,6 +130,8 @@ o=(-o slurm-%x.out)
 	case_of streams -o slurm-%x.out -e "$work/%x.%j.err" -i "$work/show" show
 	case_of chdir -D /home/alice -o "$work/slurm-%x.out" "$work/show"
 	case_of export "${o[@]}" --export=SHOWN,PATH,FOO=bar show
+	case_of percent -o 'slurm-%x.out' -e "$work/a%%b-%j.err" show
+	case_of nodes-by-name "${o[@]}" -w 'n[1-2]' -n 2 show
 	case_of tmp "${o[@]}" --tmp=0 --no-kill --wait-all-nodes=1 show
 	all_the_same
 }
