@@ -56,23 +56,6 @@ static int copy_range(int in, int out, off_t from, off_t to)
 	return 0;
 }
 
-#define TAIL 65536
-
-/*
- * Is what was kept the beginning of the file? Not if more was kept than the
- * checkpoint had that was restored: the file was cut back to that.
- */
-static bool goes_on(int file, int kept, off_t size, off_t kept_size)
-{
-	size_t n = kept_size < TAIL ? (size_t)kept_size : TAIL;
-	char a[TAIL], b[TAIL];
-
-	return kept_size <= size &&
-	       pread(file, a, n, kept_size - (off_t)n) == (ssize_t)n &&
-	       pread(kept, b, n, kept_size - (off_t)n) == (ssize_t)n &&
-	       !memcmp(a, b, n);
-}
-
 static int keep_one(
 	int step, int stream, const struct stat *st, struct err *err)
 {
@@ -80,7 +63,6 @@ static int keep_one(
 	auto_close int in = -1;
 	auto_close int out = -1;
 	struct stat have;
-	off_t from;
 
 	kept_name(stream, name);
 	/* The stream itself may be open for writing only. */
@@ -92,9 +74,7 @@ static int keep_one(
 		step, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out < 0 || fstat(out, &have))
 		return err_set(err, errno, "open %s", name);
-	from = goes_on(in, out, st->st_size, have.st_size) ? have.st_size : 0;
-	if (copy_range(in, out, from, st->st_size) ||
-		ftruncate(out, st->st_size) || fsync(out))
+	if (copy_range(in, out, have.st_size, st->st_size) || fsync(out))
 		return err_set(err, errno, "keep the output in %s", name);
 	return 0;
 }
@@ -254,5 +234,33 @@ int output_put_back(int step, struct err *err)
 	for (int i = 1; i < 3; i++)
 		if (is_at_risk(i, &st) && put_back_one(step, i, &st, err))
 			return -1;
+	return 0;
+}
+
+/* What is kept of standard output, the only stream that is ever cut back. */
+int output_cut_back(int step, const json_t *written, struct err *err)
+{
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(written, i, e)
+	{
+		off_t size = (off_t)json_integer_value(
+			json_object_get(e, "size"));
+		auto_close int kept = -1;
+		struct stat have;
+
+		if (json_integer_value(json_object_get(e, "std")) != 1)
+			continue;
+		kept = openat(
+			step, "output-1", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (kept < 0)
+			return errno == ENOENT
+				       ? 0
+				       : err_set(err, errno, "open output-1");
+		if (!fstat(kept, &have) && have.st_size > size &&
+			ftruncate(kept, size))
+			return err_set(err, errno, "cut output-1 back");
+	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include <jansson.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -33,5 +34,11 @@ int output_keep_job(int dir, pid_t shell, struct err *err);
 
 /* What the job has written by now comes behind what was kept. */
 int output_put_back_job(int dir, pid_t shell, struct err *err);
+
+/*
+ * The step was restored: what comes behind the sizes in the generation's list
+ * "written" is written anew, and may differ from what was kept of it.
+ */
+int output_cut_back(int step, const json_t *written, struct err *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "log.h"
 #include "look.h"
+#include "output.h"
 #include "store.h"
 #include "util.h"
 
@@ -195,6 +196,15 @@ static void tell_running(struct sup *u)
 	sup_timer(u, &u->look, u->s->cfg->look_after);
 }
 
+static void cut_kept_output(const struct sup *u)
+{
+	struct err err;
+
+	if (output_cut_back(u->s->step->dir,
+		    json_object_get(u->plan.manifest, "written"), &err))
+		log_warn("%s", err.text);
+}
+
 static void start_failed(struct sup *u, const struct report *r)
 {
 	int e = r->result.err.num;
@@ -222,6 +232,8 @@ static void handle(struct sup *u, const struct report *r)
 		break;
 	case R_STARTED:
 	case R_RESTORED:
+		if (r->type == R_RESTORED)
+			cut_kept_output(u);
 		sup_post(u, r->type == R_STARTED ? E_STARTED : E_RESTORED);
 		if (u->state == S_RUNNING || u->state == S_RESTORED)
 			tell_running(u);
