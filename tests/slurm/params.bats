@@ -139,9 +139,10 @@ o=(-o slurm-%x.out)
 @test "an array, exclusive nodes, a reservation, limits of the shell" {
 	names=()
 	write_show
+	# It ends by itself: while its last leg runs it cannot be removed.
 	on_root n0 scontrol delete ReservationName=held 2>/dev/null || :
 	on_root n0 scontrol create reservation ReservationName=held \
-		Users=alice StartTime=now Duration=10 NodeCnt=1 \
+		Users=alice StartTime=now Duration=3 NodeCnt=1 \
 		Flags=IGNORE_JOBS
 	case_of reservation "${o[@]}" --reservation=held show
 	case_of exclusive "${o[@]}" --exclusive -N 1 show
@@ -151,7 +152,6 @@ o=(-o slurm-%x.out)
 	case_of array -a 3,5 -o slurm-array-%a.out show
 	names=("${names[@]:0:${#names[@]}-1}" array-3 array-5)
 	all_the_same
-	on_root n0 scontrol delete ReservationName=held
 	# The tasks have kept their numbers in all legs.
 	want array-3.3 SLURM_ARRAY_TASK_ID=3
 	want array-5.3 SLURM_ARRAY_TASK_ID=5
