@@ -320,7 +320,7 @@ tcp() {
 
 @test "a TCP connection is told by process and descriptor" {
 	tcp
-	start -s checkpoint.look_after=0.3s -s checkpoint.retry=0.2s -- \
+	start -s checkpoint.look_after=2s -s checkpoint.retry=0.2s -- \
 		python3 tcp.py
 	await out fd
 	await err 'a TCP connection'
