@@ -281,9 +281,9 @@ static bool is_brought_back(const slurm_job_info_t *info)
 }
 
 /*
- * Since 24.05 such a job is requeued when it ends; one that waits for the end of
- * its grace time, or is requeued in it, is requeued once more when the next leg
- * has ended (GRACE_PREEMPT stays set in slurmctld).
+ * Since 24.05 such a job is requeued when it ends; one that waits for the end
+ * of its grace time, or is requeued in it, is requeued once more when the next
+ * leg has ended (GRACE_PREEMPT stays set in slurmctld).
  */
 static int let_come_back(
 	const slurm_job_info_t *info, void *arg, struct err *err)

@@ -497,8 +497,8 @@ static int end(struct sup *u)
 	ev_loop_destroy(u->loop);
 	if (last == S_RESUBMITTED || u->brought_back)
 		return leave_leg(s, u->brought_back && !u->end_requests);
-	if (s->whole_script || (u->result == EXIT_CANNOT_RESTORE &&
-				       s->guard.pid > 0))
+	if (s->whole_script ||
+		(u->result == EXIT_CANNOT_RESTORE && s->guard.pid > 0))
 		end_script(u);
 	s->sched->ended();
 	return u->result < 0 ? repeat_status(u->status) : u->result;
