@@ -245,8 +245,8 @@ int output_cut_back(int step, const json_t *written, struct err *err)
 
 	json_array_foreach(written, i, e)
 	{
-		off_t size = (off_t)json_integer_value(
-			json_object_get(e, "size"));
+		off_t size =
+			(off_t)json_integer_value(json_object_get(e, "size"));
 		auto_close int kept = -1;
 		struct stat have;
 
