@@ -129,7 +129,7 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 		return keep_out(s, EX_TEMPFAIL);
 	}
 	if (s->sched->empties_output && s->chain->first &&
-		output_put_back_job(s->chain->dir, s->guard.shell, &err))
+		output_put_back_job(s->chain->dir, s->job->output, &err))
 		log_warn("%s", err.text);
 	successor = chain_successor(s->chain);
 	if (successor) {

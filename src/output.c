@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "proc.h"
 #include "util.h"
 
 static void kept_name(int stream, char name[16])
@@ -115,25 +114,21 @@ static int put_back_one(
  */
 #define HEAD 65536
 
-/* The job's output, if it is a file that Slurm itself has opened; else -1. */
-static int open_job_stream(pid_t shell, int stream, struct stat *st)
+/* A job may also write to a device or a pipe: then -1. */
+static int open_job_file(const char *path, struct stat *st)
 {
-	auto_free char *path = xasprintf(
-		"/proc/%d/fd/%d", (int)(shell ? shell : getpid()), stream);
 	auto_close int fd = -1;
-	struct proc_fdinfo info;
 
-	/* Slurm's are append-only, also where they were emptied first. */
-	if (!proc_fdinfo(shell ? shell : getpid(), stream, &info) ||
-		!(info.flags & O_APPEND) || stat(path, st) ||
-		!S_ISREG(st->st_mode))
+	if (!path || stat(path, st) || !S_ISREG(st->st_mode))
 		return -1;
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd >= 0 && !fstat(fd, st) ? steal_fd(&fd) : -1;
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, st) || !S_ISREG(st->st_mode))
+		return -1;
+	return steal_fd(&fd);
 }
 
 /* Each file of the two streams once. */
-static int for_job_streams(int dir, pid_t shell,
+static int for_job_streams(int dir, char *const files[2],
 	int (*one)(int dir, int stream, int fd, struct err *err),
 	struct err *err)
 {
@@ -141,7 +136,7 @@ static int for_job_streams(int dir, pid_t shell,
 	int ret = 0;
 
 	for (int i = 1; i < 3 && !ret; i++) {
-		auto_close int fd = open_job_stream(shell, i, &st);
+		auto_close int fd = open_job_file(files[i - 1], &st);
 
 		if (fd < 0 || (st.st_dev == first.st_dev &&
 				      st.st_ino == first.st_ino))
@@ -168,9 +163,9 @@ static int keep_job_stream(int dir, int stream, int fd, struct err *err)
 	return 0;
 }
 
-int output_keep_job(int dir, pid_t shell, struct err *err)
+int output_keep_job(int dir, char *const files[2], struct err *err)
 {
-	return for_job_streams(dir, shell, keep_job_stream, err);
+	return for_job_streams(dir, files, keep_job_stream, err);
 }
 
 static bool was_emptied(int fd, int kept, off_t size, off_t kept_size)
@@ -220,9 +215,9 @@ static int put_back_job_stream(int dir, int stream, int fd, struct err *err)
 	return 0;
 }
 
-int output_put_back_job(int dir, pid_t shell, struct err *err)
+int output_put_back_job(int dir, char *const files[2], struct err *err)
 {
-	return for_job_streams(dir, shell, put_back_job_stream, err);
+	return for_job_streams(dir, files, put_back_job_stream, err);
 }
 
 /* --- of a step --- */

@@ -27,13 +27,13 @@ int output_put_back(int step, struct err *err);
 
 /*
  * The same for the output of the whole job, which Slurm empties when a job is
- * requeued without --open-mode=append. shell is the process whose streams it
- * is (0: this one), dir the chain's directory.
+ * requeued without --open-mode=append: the files with these two names, of which
+ * each may be NULL. dir is the chain's directory.
  */
-int output_keep_job(int dir, pid_t shell, struct err *err);
+int output_keep_job(int dir, char *const files[2], struct err *err);
 
 /* What the job has written by now comes behind what was kept. */
-int output_put_back_job(int dir, pid_t shell, struct err *err);
+int output_put_back_job(int dir, char *const files[2], struct err *err);
 
 /*
  * The step was restored: what comes behind the sizes in the generation's list

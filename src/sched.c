@@ -20,6 +20,9 @@ const struct sched *sched_find(void)
 
 void sched_job_free(struct sched_job *job)
 {
+	free(job->output[0]);
+	free(job->output[1]);
+	job->output[0] = job->output[1] = NULL;
 	free(job->key);
 	free(job->chain);
 	free(job->dir);

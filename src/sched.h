@@ -31,6 +31,8 @@ struct sched_job {
 	double end;
 	/* How long the whole leg may last, seconds; 0: no limit known. */
 	double limit;
+	/* The files of the job's output and errors, or NULL; owned. */
+	char *output[2];
 	/* Is it to be asked why() now and then, as nobody else will tell? */
 	bool watch;
 };

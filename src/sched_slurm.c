@@ -152,6 +152,16 @@ struct facts {
 	struct sched_job *job;
 };
 
+/* With patterns such as %j filled in. */
+static char *file_of(const slurm_job_info_t *info,
+	void (*get)(char *buf, int size, job_info_t *job))
+{
+	char buf[4096] = "";
+
+	get(buf, sizeof(buf), (job_info_t *)(uintptr_t)info);
+	return *buf == '/' ? xstrdup(buf) : NULL;
+}
+
 static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 {
 	struct facts *f = arg;
@@ -166,6 +176,8 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 		f->job->limit = (double)(info->end_time - info->start_time);
 	if (info->work_dir && *info->work_dir)
 		f->job->dir = xstrdup(info->work_dir);
+	f->job->output[0] = file_of(info, slurm_get_job_stdout);
+	f->job->output[1] = file_of(info, slurm_get_job_stderr);
 	f->job->watch = wants_watch(info) && f->cfg->preemption_watch > 0;
 	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
 	/* What the script submits has its environment, but not its comment. */

@@ -145,7 +145,7 @@ static int keep_output(const struct sup *u, struct err *err)
 	if (!u->s->sched->reruns_script())
 		return 0;
 	if (u->s->sched->empties_output &&
-		output_keep_job(u->s->chain->dir, u->s->guard.shell, err))
+		output_keep_job(u->s->chain->dir, u->s->job->output, err))
 		return -1;
 	return output_keep(u->s->step->dir, err);
 }
