@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "log.h"
 #include "util.h"
 
 #ifndef CAP_CHECKPOINT_RESTORE
@@ -188,7 +189,7 @@ pid_t capsule_last_pid(void)
 
 /* --- private directories --- */
 
-static void archive_name(size_t i, char buf[32])
+void capsule_archive_name(size_t i, char buf[32])
 {
 	snprintf(buf, 32, "private-%zu.tar", i);
 }
@@ -201,12 +202,11 @@ static void archive_name(size_t i, char buf[32])
 static int run_tar(const struct capsule *c, const char *verb, int archive,
 	int dir, struct err *err)
 {
-	char file_arg[64], dir_arg[64];
+	bool extract = !strcmp(verb, "--extract");
+	char dir_arg[64];
 	int status;
 	pid_t pid;
 
-	snprintf(
-		file_arg, sizeof(file_arg), "--file=/proc/self/fd/%d", archive);
 	snprintf(dir_arg, sizeof(dir_arg), "--directory=/proc/self/fd/%d", dir);
 	pid = fork();
 	if (pid < 0)
@@ -216,10 +216,10 @@ static int run_tar(const struct capsule *c, const char *verb, int archive,
 
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		fcntl(archive, F_SETFD, 0);
 		fcntl(dir, F_SETFD, 0);
-		if (!keep_caps(c, tar_caps, NULL))
-			execlp("tar", "tar", verb, file_arg, dir_arg,
+		if (dup2(archive, extract ? 0 : 1) >= 0 &&
+			!keep_caps(c, tar_caps, NULL))
+			execlp("tar", "tar", verb, "--file=-", dir_arg,
 				"--sparse", "--numeric-owner",
 				"--same-permissions", "--xattrs",
 				"--xattrs-include=user.*",
@@ -242,24 +242,61 @@ static int run_tar(const struct capsule *c, const char *verb, int archive,
 	return 0;
 }
 
-/* Fill a fresh layer from the generation, if that holds something for it. */
-static int fill_layer(
-	const struct capsule *c, size_t i, int generation, struct err *err)
+/* Beside tar: what it reads. */
+static pid_t begin_feeding(struct store_reader *r, int stream, int to)
 {
-	auto_close int archive = -1;
-	char name[32];
+	struct err err;
+	pid_t pid = fork();
 
-	if (generation < 0)
+	if (pid != 0)
+		return pid;
+	signal(SIGPIPE, SIG_IGN);
+	if (!store_copy(r, (size_t)stream, to, &err))
+		_exit(0);
+	/* tar need not read all that comes behind its end mark. */
+	if (err.num == EPIPE)
+		_exit(0);
+	log_error("%s", err.text);
+	_exit(1);
+}
+
+static int end_feeding(pid_t pid, struct err *err)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_set(err, errno, "wait");
+	return status ? err_set(err, 0, "the checkpoint is damaged") : 0;
+}
+
+/* Fill a fresh layer from the generation, if that holds something for it. */
+static int fill_layer(const struct capsule *c, size_t i,
+	struct store_reader *generation, struct err *err)
+{
+	char name[32];
+	int fds[2], stream, ret;
+	struct err why;
+	pid_t feeder;
+
+	capsule_archive_name(i, name);
+	stream = generation ? store_find(generation, name) : -1;
+	if (stream < 0 || !store_size(generation, (size_t)stream))
 		return 0;
-	archive_name(i, name);
-	archive = openat(generation, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (archive < 0 && errno == ENOENT)
-		return 0;
-	if (archive < 0)
-		return err_set(err, errno, "open %s", name);
-	if (run_tar(c, "--extract", archive, c->dir[i].layer, err))
-		return err_wrap(err, "put back %s", c->dir[i].path);
-	return 0;
+	if (pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "pipe");
+	feeder = begin_feeding(generation, stream, fds[1]);
+	close(fds[1]);
+	ret = feeder < 0
+		      ? err_set(err, errno, "fork")
+		      : run_tar(c, "--extract", fds[0], c->dir[i].layer, err);
+	close(fds[0]);
+	/* If both are unhappy, it is because of this. */
+	if (feeder > 0 && end_feeding(feeder, &why)) {
+		*err = why;
+		ret = -1;
+	}
+	return ret ? err_wrap(err, "put back %s", c->dir[i].path) : 0;
 }
 
 static int make_dir_at(int parent, const char *name, mode_t mode)
@@ -292,7 +329,7 @@ static int mount_overlay(const char *path, int lower, int upper, int work)
  * directory is simply a fresh one.
  */
 static int cover_dir(struct capsule *c, size_t i, int base, int lower,
-	bool last, int generation, struct err *err)
+	bool last, struct store_reader *generation, struct err *err)
 {
 	struct capsule_dir *d = &c->dir[i];
 	auto_close int work = -1;
@@ -329,9 +366,9 @@ failed:
 	return -1;
 }
 
-static int mount_tmpfs(const char *path, struct err *err)
+static int mount_tmpfs(const char *path, const char *mode, struct err *err)
 {
-	if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"))
+	if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, mode))
 		return err_set(err, errno, "mount a tmpfs on %s", path);
 	return 0;
 }
@@ -342,12 +379,12 @@ static int open_dir(const char *path)
 }
 
 /* POSIX shared memory is never staged by a script: simply a fresh tmpfs. */
-static int private_shm(
-	struct capsule *c, size_t i, int generation, struct err *err)
+static int private_shm(struct capsule *c, size_t i,
+	struct store_reader *generation, struct err *err)
 {
 	struct capsule_dir *d = &c->dir[i];
 
-	if (mount_tmpfs(d->path, err))
+	if (mount_tmpfs(d->path, "mode=1777", err))
 		return -1;
 	d->layer = open_dir(d->path);
 	if (d->layer < 0)
@@ -356,7 +393,7 @@ static int private_shm(
 }
 
 static int private_dir(struct capsule *c, size_t i, const char *scratch,
-	int generation, struct err *err)
+	struct store_reader *generation, struct err *err)
 {
 	struct capsule_dir *d = &c->dir[i];
 	auto_close int lower = open_dir(d->path);
@@ -377,7 +414,7 @@ static int private_dir(struct capsule *c, size_t i, const char *scratch,
 		close(base);
 	}
 	/* The tmpfs is hidden at once below what covers it. */
-	if (mount_tmpfs(d->path, err))
+	if (mount_tmpfs(d->path, "mode=1777", err))
 		return -1;
 	base = open_dir(d->path);
 	if (base < 0)
@@ -386,7 +423,7 @@ static int private_dir(struct capsule *c, size_t i, const char *scratch,
 }
 
 static int private_dirs(struct capsule *c, const struct config *cfg,
-	const char *scratch, int generation, struct err *err)
+	const char *scratch, struct store_reader *generation, struct err *err)
 {
 	auto_free char *list = xstrdup(cfg->private_dirs);
 	char *save = NULL;
@@ -406,48 +443,57 @@ static int private_dirs(struct capsule *c, const struct config *cfg,
 }
 
 /*
- * criu probes the kernel for 30 ms at every start unless it may keep what it
- * found on a tmpfs. Without fsopen(2) (Linux 5.2, glibc 2.36) there is no
- * cache.
+ * A tmpfs that is nowhere in the tree of mounts: criu probes the kernel for
+ * 30 ms at every start unless it may keep what it found on a tmpfs.
  */
-static int make_cache(void)
+static int make_work(struct err *err)
 {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 36)
-	auto_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	static const char place[] = "/tmp";
+	int work;
 
-	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0) ||
-		fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+	if (mount_tmpfs(place, "mode=0700", err))
 		return -1;
-	return fsmount(
-		fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-#else
+	work = open_dir(place);
+	if (work < 0)
+		return err_set(err, errno, "open %s", place);
+	if (!umount2(place, MNT_DETACH))
+		return work;
+	err_set(err, errno, "unmount %s", place);
+	close(work);
 	return -1;
-#endif
 }
 
 /* Without a capsule: a directory where programs keep shared memory. */
-static void make_shared_cache(struct capsule *c)
+static int make_shared_work(struct capsule *c, struct err *err)
 {
-	char *path = xstrdup("/dev/shm/checkpointer-XXXXXX");
+	static const char *const places[] = {
+		"/dev/shm/checkpointer-XXXXXX", "/tmp/checkpointer-XXXXXX"};
 
-	if (!mkdtemp(path)) {
-		free(path);
-		return;
+	for (size_t i = 0; i < LEN(places); i++) {
+		c->work_path = xstrdup(places[i]);
+		if (mkdtemp(c->work_path)) {
+			c->work = open_dir(c->work_path);
+			return c->work < 0 ? err_set(err, errno, "open %s",
+						     c->work_path)
+					   : 0;
+		}
+		free(c->work_path);
+		c->work_path = NULL;
 	}
-	c->cache_path = path;
-	c->cache = open_dir(path);
+	return err_set(err, errno, "make a directory in /dev/shm or /tmp");
 }
 
 void capsule_leave(struct capsule *c)
 {
 	static const char *const names[] = {"criu.kdat", "dump.log",
-		"restore.log", "criu.stderr", "stats-dump", "stats-restore"};
+		"streamer-capture.sock", "streamer-serve.sock", "restore.log",
+		"criu.stderr", "stats-dump", "stats-restore"};
 
-	if (!c->cache_path)
+	if (!c->work_path)
 		return;
 	for (size_t i = 0; i < LEN(names); i++)
-		unlinkat(c->cache, names[i], 0);
-	rmdir(c->cache_path);
+		unlinkat(c->work, names[i], 0);
+	rmdir(c->work_path);
 }
 
 static int enter_namespaces(struct capsule *c, const struct config *cfg,
@@ -460,8 +506,8 @@ static int enter_namespaces(struct capsule *c, const struct config *cfg,
 		return -1;
 	if (private_dirs(c, cfg, plan->scratch, plan->generation, err))
 		return -1;
-	c->cache = make_cache();
-	return 0;
+	c->work = make_work(err);
+	return c->work < 0 ? -1 : 0;
 }
 
 int capsule_enter(struct capsule *c, const struct config *cfg,
@@ -469,12 +515,12 @@ int capsule_enter(struct capsule *c, const struct config *cfg,
 {
 	memset(c, 0, sizeof(*c));
 	c->isolation = plan->isolation;
-	c->cache = -1;
+	c->work = -1;
 	if (c->isolation == ISOLATION_USER &&
 		enter_namespaces(c, cfg, plan, err))
 		return err_wrap(err, "capsule");
-	if (c->isolation == ISOLATION_NONE)
-		make_shared_cache(c);
+	if (c->isolation == ISOLATION_NONE && make_shared_work(c, err))
+		return -1;
 	if (chdir(cwd))
 		return err_set(err, errno, "change directory to %s", cwd);
 	return 0;
@@ -497,22 +543,16 @@ static bool dir_is_empty(int dir)
 	return empty;
 }
 
-int capsule_save(const struct capsule *c, int generation, struct err *err)
+int capsule_save(
+	const struct capsule *c, int out[CAPSULE_MAX_DIRS], struct err *err)
 {
 	for (size_t i = 0; i < c->n_dirs; i++) {
-		auto_close int archive = -1;
-		char name[32];
-
-		if (c->dir[i].layer < 0 || dir_is_empty(c->dir[i].layer))
+		if (c->dir[i].layer < 0 || out[i] < 0)
 			continue;
-		archive_name(i, name);
-		archive = openat(generation, name,
-			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			0600);
-		if (archive < 0)
-			return err_set(err, errno, "create %s", name);
-		if (run_tar(c, "--create", archive, c->dir[i].layer, err))
+		if (!dir_is_empty(c->dir[i].layer) &&
+			run_tar(c, "--create", out[i], c->dir[i].layer, err))
 			return err_wrap(err, "carry %s", c->dir[i].path);
+		release_fd(&out[i]);
 	}
 	return 0;
 }

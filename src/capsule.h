@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "err.h"
+#include "store.h"
 
 /*
  * fork(2) into the new namespaces of the isolation. In the child, which is
@@ -31,9 +32,9 @@ struct capsule {
 	bool has_user_ns;
 	struct capsule_dir dir[CAPSULE_MAX_DIRS];
 	size_t n_dirs;
-	int cache; /* on a tmpfs, for criu's kernel cache and logs, or -1 */
-	char *cache_path; /* to be removed at the end, or NULL */
-	char note[256];   /* a limit the user should know of, or empty */
+	int work;        /* in memory: criu's kernel cache, logs and sockets */
+	char *work_path; /* to be removed at the end, or NULL */
+	char note[256];  /* a limit the user should know of, or empty */
 };
 
 /* What a capsule is to be; made before capsule_fork(). */
@@ -44,8 +45,8 @@ struct capsule_plan {
 	gid_t gid;
 	/* A directory of the host for the private layers, or NULL: memory. */
 	const char *scratch;
-	/* An image directory to fill the private directories from, or -1. */
-	int generation;
+	/* What to fill the private directories from, or NULL. */
+	struct store_reader *generation;
 };
 
 /*
@@ -60,10 +61,15 @@ int capsule_enter(struct capsule *c, const struct config *cfg,
 void capsule_leave(struct capsule *c);
 
 /*
- * Write the private directories into an image directory, as tar archives;
- * an empty one leaves no file. The tree must be stopped meanwhile.
+ * Write the private directories as tar archives, each to its descriptor, which
+ * is then closed; to that of an empty one nothing. The tree must be stopped
+ * meanwhile.
  */
-int capsule_save(const struct capsule *c, int generation, struct err *err);
+int capsule_save(
+	const struct capsule *c, int out[CAPSULE_MAX_DIRS], struct err *err);
+
+/* The name of the stream of private directory i. */
+void capsule_archive_name(size_t i, char name[32]);
 
 /* PIDs that are given next are above pid. */
 int capsule_set_last_pid(pid_t pid, struct err *err);

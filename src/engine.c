@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "engine.h"
 
-#include <criu/criu.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "files.h"
 #include "util.h"
@@ -152,15 +155,6 @@ void engine_explain(const char *log, const char *what, struct err *err)
 /* What criu says before it has opened its log. */
 static const char early_log[] = "criu.stderr";
 
-/*
- * Logs lie in memory, where they can be: on a full disk they must still say
- * so, and a restore must not change the generation.
- */
-static int log_dir(const struct engine *e, int images)
-{
-	return e->cache >= 0 ? e->cache : images;
-}
-
 static void explain_file(
 	int dir, const char *name, const char *what, struct err *err)
 {
@@ -179,31 +173,46 @@ static void explain_file(
 	engine_explain(log, what, err);
 }
 
-/*
- * criu and libcriu print to the standard streams, which are the command's:
- * from here on they lead to a file beside the log.
- */
-static int redirect_streams(int dir, struct err *err)
-{
-	int fd = openat(dir, early_log,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+/* --- running criu --- */
 
-	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
-		return err_set(err, errno, "open %s", early_log);
-	close(fd);
+/*
+ * criu's service, and so libcriu, cannot stream images: it opens the image
+ * directory without saying what for, and aborts (criu/cr-service.c). So criu
+ * is run as a program.
+ */
+struct command {
+	const struct engine *e;
+	const json_t *outside;
+	pid_t root; /* a dump; 0: a restore */
+	bool stop;
+	char **argv;
+	size_t n;
+};
+
+static int add(struct command *c, const char *arg, struct err *err)
+{
+	char **more = realloc(c->argv, (c->n + 2) * sizeof(*more));
+
+	if (!more)
+		return err_set(err, ENOMEM, "criu's options");
+	c->argv = more;
+	c->argv[c->n++] = xstrdup(arg);
+	c->argv[c->n] = NULL;
 	return 0;
 }
 
-/* --- talking to criu --- */
-
-/*
- * Options that the libcriu at hand may have no function for go through a
- * configuration file, which lives in memory and reaches criu as a descriptor.
- */
-static int write_options(const struct engine *e, bool stop, struct err *err)
+/* An option and its value. */
+static int add_pair(struct command *c, const char *option, const char *value,
+	struct err *err)
 {
-	auto_free char *extra = xstrdup(e->extra ? e->extra : "");
-	auto_free char *text = NULL;
+	return add(c, option, err) || add(c, value, err) ? -1 : 0;
+}
+
+/* What the user gives in [criu] extra, as a file in memory. */
+static int add_extra(struct command *c, struct err *err)
+{
+	auto_free char *extra =
+		xasprintf("%s\n", c->e->extra ? c->e->extra : "");
 	char path[64];
 	int fd = memfd_create("criu.conf", 0);
 
@@ -212,22 +221,85 @@ static int write_options(const struct engine *e, bool stop, struct err *err)
 	for (char *p = extra; *p; p++)
 		if (*p == ';')
 			*p = '\n';
-	text = xasprintf("%s%snetwork-lock skip\nskip-file-rwx-check\n"
-			 "ghost-limit %llu\n%s\n",
-		e->unprivileged ? "unprivileged\n" : "",
-		stop ? "leave-stopped\n" : "",
-		(unsigned long long)e->ghost_limit, extra);
-	if (write_all(fd, text, strlen(text)))
+	if (write_all(fd, extra, strlen(extra)))
 		return err_set(err, errno, "write criu's options");
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
-#ifdef HAVE_CRIU_SET_CONFIG_FILE
-	if (criu_set_config_file(path))
-		return err_set(err, ENOMEM, "criu's options");
-#else
-	if (setenv("CRIU_CONFIG_FILE", path, 1))
-		return err_set(err, errno, "criu's options");
-#endif
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return add_pair(c, "--config", path, err);
+}
+
+static int add_common(struct command *c, const char *log, struct err *err)
+{
+	char dir[64], limit[32];
+
+	fcntl(c->e->work, F_SETFD, 0);
+	snprintf(dir, sizeof(dir), "/proc/self/fd/%d", c->e->work);
+	snprintf(limit, sizeof(limit), "%llu",
+		(unsigned long long)c->e->ghost_limit);
+	if (add(c, c->e->verbose ? "-v4" : "-v2", err) ||
+		add_pair(c, "--images-dir", dir, err) ||
+		add_pair(c, "--work-dir", dir, err) ||
+		add_pair(c, "--log-file", log, err) ||
+		add_pair(c, "--ghost-limit", limit, err) ||
+		add_pair(c, "--network-lock", "skip", err) ||
+		add(c, "--manage-cgroups=ignore", err) ||
+		add(c, "--stream", err) || add(c, "--file-locks", err) ||
+		add(c, "--skip-file-rwx-check", err) ||
+		(c->e->unprivileged && add(c, "--unprivileged", err)))
+		return -1;
+	return add_extra(c, err);
+}
+
+/* In criu's work directory, which is its current one. */
+#define HOOK   "hook"
+#define ASKED  "hook.asked"
+#define ANSWER "hook.answer"
+
+static const char hook_script[] =
+	"#!/bin/sh\n"
+	"[ \"$CRTOOLS_SCRIPT_ACTION\" = post-dump ] || exit 0\n"
+	"echo >" ASKED " && read -r answer <" ANSWER
+	" && [ \"$answer\" = yes ]\n";
+
+static int add_dump(struct command *c, struct err *err)
+{
+	char pid[16];
+	const json_t *j;
+	size_t i;
+
+	snprintf(pid, sizeof(pid), "%d", (int)c->root);
+	if (add_common(c, "dump.log", err) || add_pair(c, "--tree", pid, err) ||
+		add(c, c->stop ? "--leave-stopped" : "--leave-running", err) ||
+		add_pair(c, "--action-script", "./" HOOK, err))
+		return -1;
+	json_array_foreach(c->outside, i, j)
+	{
+		const char *key = json_string_value(json_object_get(j, "key"));
+
+		if (files_is_external(key) &&
+			add_pair(c, "--external", key, err))
+			return -1;
+	}
 	return 0;
+}
+
+static int add_inherit(int fd, const char *key, void *arg)
+{
+	auto_free char *text = xasprintf("fd[%d]:%s", fd, key);
+
+	return add_pair(arg, "--inherit-fd", text, NULL);
+}
+
+/* The restored root is to be a child of this process, as criu itself is. */
+static const char pid_file[] = "root.pid";
+
+static int add_restore(struct command *c, struct err *err)
+{
+	if (add_common(c, "restore.log", err) ||
+		add(c, "--restore-detached", err) ||
+		add(c, "--restore-sibling", err) ||
+		add_pair(c, "--pidfile", pid_file, err))
+		return -1;
+	return files_inherit(c->outside, add_inherit, c, err);
 }
 
 /*
@@ -240,10 +312,7 @@ static void clean_environment(const struct engine *e)
 
 	clearenv();
 	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	if (e->cache < 0)
-		return;
-	fcntl(e->cache, F_SETFD, 0);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", e->cache);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", e->work);
 	setenv("XDG_RUNTIME_DIR", path, 1);
 }
 
@@ -258,118 +327,213 @@ static void allow_many_files(void)
 	setrlimit(RLIMIT_NOFILE, &l);
 }
 
-static int prepare(const struct engine *e, int images, const char *log,
-	bool stop, struct err *err)
+/* What criu prints before it has a log goes to a file beside that. */
+static int redirect_streams(int dir, struct err *err)
 {
-	umask(077);
-	allow_many_files();
-	clean_environment(e);
-	if (criu_init_opts())
-		return err_set(err, ENOMEM, "criu_init_opts");
-	if (criu_set_service_binary(e->criu) || criu_set_log_file(log))
-		return err_set(err, ENOMEM, "criu options");
-	fcntl(images, F_SETFD, 0);
-	criu_set_images_dir_fd(images);
-	/* The cache may be a mere O_PATH descriptor, which criu opens anew. */
-	criu_set_work_dir_fd(log_dir(e, images));
-	criu_set_log_level(e->verbose ? 4 : 2);
-	criu_set_file_locks(true);
-	criu_set_manage_cgroups(true);
-	criu_set_manage_cgroups_mode(CRIU_CG_MODE_IGNORE);
-	return write_options(e, stop, err);
-}
+	int fd = openat(dir, early_log,
+		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-/* libcriu's callback has no argument of its own. */
-static struct {
-	int (*frozen)(void *);
-	void *arg;
-} hook;
-
-static int on_notify(char *action, criu_notify_arg_t na)
-{
-	(void)na;
-	if (strcmp(action, "post-dump"))
-		return 0;
-	return hook.frozen(hook.arg) ? -1 : 0;
-}
-
-static int name_externals(const json_t *outside, struct err *err)
-{
-	const json_t *j;
-	size_t i;
-
-	json_array_foreach(outside, i, j)
-	{
-		const char *key = json_string_value(json_object_get(j, "key"));
-
-		if (files_is_external(key) && criu_add_external(key))
-			return err_set(err, ENOMEM, "external %s", key);
-	}
+	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+		return err_set(err, errno, "open %s", early_log);
+	close(fd);
 	return 0;
 }
 
-int engine_dump(const struct engine *e, int images, pid_t root, bool stop,
+/* In the child: returns only if it cannot. */
+static void become_criu(struct command *c, struct err *err)
+{
+	sigset_t none;
+
+	umask(077);
+	allow_many_files();
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Descriptors 0 to 2 may be what the tree inherits: before they change.
+	 */
+	if (add(c, c->e->criu, err) ||
+		add(c, c->root ? "dump" : "restore", err) ||
+		add(c, "--no-default-config", err) ||
+		(c->root ? add_dump(c, err) : add_restore(c, err)) ||
+		redirect_streams(c->e->work, err))
+		return;
+	clean_environment(c->e);
+	/* criu goes there as well, but runs scripts before that. */
+	if (fchdir(c->e->work)) {
+		err_set(err, errno, "change to criu's directory");
+		return;
+	}
+	execv(c->e->criu, c->argv);
+	err_set(err, errno, "cannot run %s", c->e->criu);
+}
+
+/* Returns criu's PID when it runs. */
+static pid_t start_criu(struct command *c, struct err *err)
+{
+	struct err why = {0};
+	int fds[2];
+	pid_t pid;
+	ssize_t n;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "pipe");
+	unlinkat(c->e->work, c->root ? "dump.log" : "restore.log", 0);
+	unlinkat(c->e->work, early_log, 0);
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		become_criu(c, &why);
+		n = write(fds[1], &why, sizeof(why));
+		_exit(n == sizeof(why) ? 127 : 126);
+	}
+	close(fds[1]);
+	/* The write end closes at execve(2): nothing to read means success. */
+	n = pid > 0 ? read(fds[0], &why, sizeof(why)) : -1;
+	close(fds[0]);
+	if (pid < 0)
+		return err_set(err, errno, "fork");
+	if (n != sizeof(why))
+		return pid;
+	waitpid(pid, NULL, 0);
+	*err = why;
+	return -1;
+}
+
+static int wait_for(pid_t pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return status;
+}
+
+/* --- a dump --- */
+
+struct hook {
+	int asked, answer; /* FIFOs, open at both ends */
+};
+
+/* A FIFO, made anew. */
+static int make_fifo(int dir, const char *name)
+{
+	unlinkat(dir, name, 0);
+	if (mkfifoat(dir, name, 0600))
+		return -1;
+	return openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int make_hook(struct hook *h, int dir, struct err *err)
+{
+	auto_close int fd = -1;
+
+	unlinkat(dir, HOOK, 0);
+	fd = openat(dir, HOOK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	if (fd < 0 || write_all(fd, hook_script, sizeof(hook_script) - 1) ||
+		fchmod(fd, 0700))
+		return err_set(err, errno, "write criu's script");
+	h->asked = make_fifo(dir, ASKED);
+	h->answer = make_fifo(dir, ANSWER);
+	if (h->asked < 0 || h->answer < 0)
+		return err_set(err, errno, "make a FIFO for criu");
+	return 0;
+}
+
+static void end_hook(struct hook *h, int dir)
+{
+	release_fd(&h->asked);
+	release_fd(&h->answer);
+	unlinkat(dir, HOOK, 0);
+	unlinkat(dir, ASKED, 0);
+	unlinkat(dir, ANSWER, 0);
+}
+
+static int answer_hook(const struct hook *h, int (*frozen)(void *), void *arg)
+{
+	char byte;
+	const char *answer;
+
+	if (read(h->asked, &byte, 1) != 1)
+		return -1;
+	answer = frozen(arg) ? "no\n" : "yes\n";
+	return write_all(h->answer, answer, strlen(answer));
+}
+
+/* Until criu has ended, or will not ask any more; its status. */
+static int attend(pid_t criu, const struct hook *h, int (*frozen)(void *),
+	void *arg, struct err *err)
+{
+	auto_close int end = (int)syscall(SYS_pidfd_open, criu, 0);
+	struct pollfd fds[2] = {
+		{.fd = h->asked, .events = POLLIN},
+		{.fd = end, .events = POLLIN},
+	};
+	bool asked = false;
+
+	if (end < 0) {
+		kill(criu, SIGKILL);
+		wait_for(criu);
+		return err_set(err, errno, "pidfd_open");
+	}
+	while (!asked && !fds[1].revents) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (fds[0].revents & POLLIN)
+			asked = !answer_hook(h, frozen, arg);
+	}
+	return wait_for(criu);
+}
+
+int engine_dump(const struct engine *e, pid_t root, bool stop,
 	const json_t *outside, int (*frozen)(void *), void *arg,
 	struct err *err)
 {
-	int ret;
+	struct command c = {
+		.e = e, .outside = outside, .root = root, .stop = stop};
+	struct hook h = {-1, -1};
+	int status = -1;
+	pid_t pid = -1;
 
-	if (prepare(e, images, "dump.log", stop, err) ||
-		name_externals(outside, err))
-		return -1;
-	hook.frozen = frozen;
-	hook.arg = arg;
-	if (redirect_streams(log_dir(e, images), err))
-		return -1;
-	criu_set_notify_cb(on_notify);
-	criu_set_pid(root);
-	criu_set_leave_running(!stop);
-	ret = criu_dump();
-	if (ret < 0)
-		explain_file(
-			log_dir(e, images), "dump.log", "the dump failed", err);
-	return ret < 0 ? -1 : 0;
-}
-
-/* What criu gets by descriptor; open until it has been started. */
-struct lent {
-	int *fd;
-	size_t n;
-};
-
-static int add_inherit(int fd, const char *key, void *arg)
-{
-	struct lent *l = arg;
-	int *more = realloc(l->fd, (l->n + 1) * sizeof(*more));
-
-	if (!more)
-		return -1;
-	l->fd = more;
-	l->fd[l->n++] = fd;
-	return criu_add_inherit_fd(fd, key);
-}
-
-static void take_back(struct lent *l)
-{
-	while (l->n > 0)
-		close(l->fd[--l->n]);
-	free(l->fd);
-}
-
-pid_t engine_restore(const struct engine *e, int images, const json_t *outside,
-	struct err *err)
-{
-	struct lent lent = {0};
-	int pid = -1;
-
-	if (!prepare(e, images, "restore.log", false, err) &&
-		!files_inherit(outside, add_inherit, &lent, err) &&
-		!redirect_streams(log_dir(e, images), err)) {
-		pid = criu_restore_child();
-		if (pid <= 0)
-			explain_file(log_dir(e, images), "restore.log",
-				"the restore failed", err);
+	if (!make_hook(&h, e->work, err))
+		pid = start_criu(&c, err);
+	if (pid > 0) {
+		status = attend(pid, &h, frozen, arg, err);
+		if (status)
+			explain_file(
+				e->work, "dump.log", "the dump failed", err);
 	}
-	take_back(&lent);
-	return pid > 0 ? pid : -1;
+	end_hook(&h, e->work);
+	return status ? -1 : 0;
+}
+
+/* --- a restore --- */
+
+static pid_t restored_root(int dir, struct err *err)
+{
+	auto_free char *text = read_file_at(dir, pid_file, 32, NULL, err);
+	long pid = text ? strtol(text, NULL, 10) : 0;
+
+	if (text && pid <= 0)
+		err_set(err, 0, "criu has not told the number of the process");
+	return pid > 0 ? (pid_t)pid : -1;
+}
+
+pid_t engine_restore(
+	const struct engine *e, const json_t *outside, struct err *err)
+{
+	struct command c = {.e = e, .outside = outside};
+	pid_t pid, root = -1;
+
+	unlinkat(e->work, pid_file, 0);
+	pid = start_criu(&c, err);
+	if (pid < 0)
+		return -1;
+	if (wait_for(pid))
+		explain_file(e->work, "restore.log", "the restore failed", err);
+	else
+		root = restored_root(e->work, err);
+	unlinkat(e->work, pid_file, 0);
+	return root;
 }

@@ -15,6 +15,7 @@
 #include "proc.h"
 #include "rollback.h"
 #include "store.h"
+#include "stream.h"
 #include "util.h"
 
 /* The command's PIDs begin above this, criu's own at a restore below. */
@@ -206,10 +207,8 @@ static bool begin_worker(struct self *k)
 		return false;
 	}
 	setpgid(0, 0);
-	/* libcriu waits for its child itself and wants SIGCHLD blocked. */
 	default_signals();
 	sigemptyset(&mask);
-	sigaddset(&mask, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(k->sock);
@@ -224,6 +223,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.leave = r->leave,
 		.root = k->root,
 		.facts = k->plan->facts,
+		.store = k->plan->store,
 	};
 
 	k->leaving = r->leave;
@@ -274,12 +274,19 @@ static void go_on_numbering(const struct self *k, struct report *r)
 		snprintf(r->note, sizeof(r->note), "%.200s", err.text);
 }
 
-/* In the directory of a generation that has been restored. */
-static const char restored_mark[] = "restored";
+/* Beside a generation that has been restored. */
+static void mark_name(const struct self *k, char name[32])
+{
+	snprintf(name, 32, "%04u.restored", k->plan->gen);
+}
 
 static void mark_restored(const struct self *k)
 {
-	auto_close int fd = openat(k->plan->capsule.generation, restored_mark,
+	auto_close int fd = -1;
+	char name[32];
+
+	mark_name(k, name);
+	fd = openat(k->plan->step, name,
 		O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
@@ -293,12 +300,14 @@ static void mark_restored(const struct self *k)
 static int roll_back(const struct self *k, struct err *err)
 {
 	const struct keeper_plan *p = k->plan;
-	bool went_on =
-		!json_is_true(json_object_get(p->manifest, "leave")) ||
-		!faccessat(p->capsule.generation, restored_mark, F_OK, 0);
+	char mark[32];
+	bool went_on;
 
-	return rollback_apply(json_object_get(p->manifest, "written"),
-		p->capsule.generation, went_on, err);
+	mark_name(k, mark);
+	went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
+		  !faccessat(p->step, mark, F_OK, 0);
+	return rollback_apply(json_object_get(p->manifest, "written"), p->step,
+		p->gen, went_on, err);
 }
 
 /* In a capsule they are: it is as empty as this one. */
@@ -325,29 +334,69 @@ static int numbers_are_free(const struct self *k, struct err *err)
 	return 0;
 }
 
+/* A process that gives criu its images; its failure is in *failure. */
+static pid_t begin_serving(const struct self *k, struct err *failure)
+{
+	int sock = stream_listen_serve(k->capsule.work, failure);
+	pid_t pid = sock < 0 ? -1 : fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, "checkpt-images");
+		_exit(stream_serve(sock, k->plan->capsule.generation, failure)
+				? 1
+				: 0);
+	}
+	if (sock >= 0 && pid < 0)
+		err_set(failure, errno, "fork");
+	release_fd(&sock);
+	return pid;
+}
+
+/* criu is done with it, or has failed. */
+static void end_serving(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* What the images do not give is the reason for whatever criu says of it. */
+static pid_t run_criu(const struct self *k, struct err *err)
+{
+	const struct keeper_plan *p = k->plan;
+	struct err *failure = &k->result->err;
+	pid_t server, root = -1;
+
+	failure->text[0] = '\0';
+	server = begin_serving(k, failure);
+	if (server > 0)
+		root = engine_restore(&p->engine,
+			json_object_get(p->manifest, "outside"), err);
+	end_serving(server);
+	if (root <= 0 && failure->text[0])
+		*err = *failure;
+	return root;
+}
+
 /*
  * In this process and not in a worker: the restored root is a child of the
- * process that calls libcriu, and must not lose its parent (getppid(2),
+ * process that runs criu, and must not lose its parent (getppid(2),
  * PR_SET_PDEATHSIG). The keeper has nothing else to do meanwhile.
  */
 static void restore(struct self *k)
 {
-	const struct keeper_plan *p = k->plan;
 	struct report r = {.type = R_RESTORE_FAILED};
 	double start = now_mono();
-	int out = fcntl(1, F_DUPFD_CLOEXEC, 10);
-	int errs = fcntl(2, F_DUPFD_CLOEXEC, 10);
 
 	if (!numbers_are_free(k, &r.result.err) &&
 		!roll_back(k, &r.result.err) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
-		k->root = engine_restore(&p->engine, p->capsule.generation,
-			json_object_get(p->manifest, "outside"), &r.result.err);
-	if (dup2(out, 1) < 0 || dup2(errs, 2) < 0 ||
-		capsule_lend_caps(&k->capsule, false, &r.result.err))
+		k->root = run_criu(k, &r.result.err);
+	if (capsule_lend_caps(&k->capsule, false, &r.result.err))
 		k->root = -1;
-	release_fd(&out);
-	release_fd(&errs);
 	if (k->root > 0) {
 		mark_restored(k);
 		r.type = R_RESTORED;
@@ -496,7 +545,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 		tell(&k, &r);
 		_exit(1);
 	}
-	own.engine.cache = k.capsule.cache;
+	own.engine.work = k.capsule.work;
 	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
 	tell(&k, &r);
 	loop(&k, signals);

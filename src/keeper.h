@@ -66,9 +66,11 @@ struct keeper_plan {
 	struct engine engine;
 	char *const *argv;
 	const char *cwd;
-	sigset_t mask;          /* signal mask that the command gets */
-	int std[3];             /* what the tree has as 0, 1 and 2 */
-	int step;               /* directory of the step */
+	sigset_t mask; /* signal mask that the command gets */
+	int std[3];    /* what the tree has as 0, 1 and 2 */
+	int step;      /* directory of the step */
+	unsigned gen;  /* to restore */
+	struct store_options store;
 	json_t *facts;          /* for the manifest of a dump */
 	const json_t *manifest; /* of the generation to restore, or NULL */
 };

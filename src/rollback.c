@@ -70,12 +70,11 @@ json_t *rollback_survey(pid_t root, const struct stat std[3], struct err *err)
 	return NULL;
 }
 
-static int keep_tail(int fd, off_t from, off_t to, int keep, size_t number)
+static int keep_tail(int fd, off_t from, off_t to, int keep, const char *name)
 {
-	char name[32], buf[65536];
+	char buf[65536];
 	auto_close int out = -1;
 
-	snprintf(name, sizeof(name), "tail-%zu", number);
 	out = openat(keep, name,
 		O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out < 0)
@@ -100,7 +99,7 @@ struct cut {
 	const char *path;
 	off_t size;
 	int stream; /* -1: none */
-	size_t number;
+	char kept_as[48];
 };
 
 static int cut_back(const struct cut *c, int keep, struct err *err)
@@ -114,7 +113,7 @@ static int cut_back(const struct cut *c, int keep, struct err *err)
 		return 0;
 	if (c->stream >= 0 && (fstat(c->stream, &own) || !same_file(&own, &st)))
 		return 0;
-	if (keep_tail(fd, c->size, st.st_size, keep, c->number))
+	if (keep_tail(fd, c->size, st.st_size, keep, c->kept_as))
 		return err_set(err, errno, "keep the end of %s", c->path);
 	if (ftruncate(fd, c->size) ||
 		(c->stream >= 0 && lseek(c->stream, c->size, SEEK_SET) < 0))
@@ -125,7 +124,8 @@ static int cut_back(const struct cut *c, int keep, struct err *err)
 	return 0;
 }
 
-int rollback_apply(const json_t *list, int keep, bool streams, struct err *err)
+int rollback_apply(const json_t *list, int keep, unsigned gen, bool streams,
+	struct err *err)
 {
 	const json_t *e;
 	size_t i;
@@ -137,13 +137,14 @@ int rollback_apply(const json_t *list, int keep, bool streams, struct err *err)
 		const json_t *size = json_object_get(e, "size");
 		const json_t *std = json_object_get(e, "std");
 		auto_free char *path = text ? xstrdup(text) : NULL;
-		struct cut c = {.path = path, .stream = -1, .number = i};
+		struct cut c = {.path = path, .stream = -1};
 
 		if (!path || !json_is_integer(size))
 			return err_set(err, 0, "the manifest is damaged");
 		/* Our own messages are in standard error, too: never cut. */
 		if (std && (!streams || json_integer_value(std) != 1))
 			continue;
+		snprintf(c.kept_as, sizeof(c.kept_as), "%04u.tail-%zu", gen, i);
 		files_text_to_path(path);
 		c.size = (off_t)json_integer_value(size);
 		if (std)

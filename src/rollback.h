@@ -28,11 +28,13 @@ json_t *rollback_survey(pid_t root, const struct stat std[3], struct err *err);
 
 /*
  * Cut those that have grown back to their sizes. What is cut off is kept in
- * the directory keep, as "tail-0", "tail-1", ... A file that shrank or is gone
- * is left for criu to name. Standard output is cut back only with streams
- * set, and only if the caller's own descriptor is still the same file, which
- * must not be that of standard error: messages of ours are in there.
+ * the directory keep, as "0003.tail-0", "0003.tail-1", ... with gen 3. A file
+ * that shrank or is gone is left for criu to name. Standard output is cut back
+ * only with streams set, and only if the caller's own descriptor is still the
+ * same file, which must not be that of standard error: messages of ours are in
+ * there.
  */
-int rollback_apply(const json_t *list, int keep, bool streams, struct err *err);
+int rollback_apply(const json_t *list, int keep, unsigned gen, bool streams,
+	struct err *err);
 
 #endif

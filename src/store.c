@@ -7,22 +7,21 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
+#include "index.h"
 #include "log.h"
+#include "store_parts.h"
 #include "util.h"
 
-#define MANIFEST_VERSION 1
-#define MANIFEST_MAX     (4U << 20)
+#define MANIFEST_MAX (64U << 20)
 
-static void dir_name(unsigned gen, char *buf)
-{
-	snprintf(buf, 16, "%04u", gen);
-}
-
-static void manifest_name(unsigned gen, char *buf)
+void manifest_name(unsigned gen, char buf[24])
 {
 	snprintf(buf, 24, "%04u.json", gen);
 }
+
+/* --- the directory --- */
 
 /* A directory stream of dirfd that leaves dirfd's own offset alone. */
 static DIR *list_dir(int dirfd)
@@ -35,313 +34,370 @@ static DIR *list_dir(int dirfd)
 	return d;
 }
 
-static bool is_dot(const char *name)
-{
-	return !strcmp(name, ".") || !strcmp(name, "..");
-}
-
 /*
- * "0012", "0012.json", "0012.json.new" are of generation 12; 0 for other
- * names. *committed is set for the second form.
+ * "0012.pack", "0012.index", "0012.restored": whatever begins so belongs to
+ * generation 12. Returns 0 for other names; the rest behind the dot in *kind.
  */
-static unsigned gen_of(const char *name, bool *committed)
+static unsigned gen_of(const char *name, const char **kind)
 {
 	unsigned long gen;
 	char *end, digits[24];
 
-	*committed = false;
 	if (!isdigit((unsigned char)*name))
 		return 0;
 	gen = strtoul(name, &end, 10);
-	if (end - name < 4 || gen == 0 || gen > UINT_MAX - 1)
+	if (gen == 0 || gen > UINT_MAX - 1 || *end != '.')
 		return 0;
 	/* Only the form that is written: 0012 and not 00012. */
 	snprintf(digits, sizeof(digits), "%04lu", gen);
 	if (strlen(digits) != (size_t)(end - name) ||
 		strncmp(digits, name, strlen(digits)))
 		return 0;
-	*committed = !strcmp(end, ".json");
-	if (*end && !*committed && strcmp(end, ".json.new"))
-		return 0;
+	*kind = end + 1;
 	return (unsigned)gen;
 }
 
-int store_create(int step, unsigned gen, struct err *err)
+static int by_number(const void *a, const void *b)
 {
-	char name[16];
-	int fd;
+	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
 
-	dir_name(gen, name);
-	if (mkdirat(step, name, 0700))
-		return err_set(err, errno, "make directory %s", name);
-	fd = openat(
-		step, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, errno, "open directory %s", name);
-	return fd;
+	return (x > y) - (x < y);
 }
 
-/* fsync one image and add it to the list. */
-static int settle_image(int images, const char *name, json_t *list,
-	uint64_t *bytes, struct err *err)
-{
-	auto_close int fd =
-		openat(images, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
+struct gens {
+	unsigned *v;
+	size_t n;
+};
 
-	if (fd < 0 || fstat(fd, &st))
-		return err_set(err, errno, "open image %s", name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, 0, "image %s is not a regular file", name);
-	if (fchmod(fd, 0600) || fsync(fd))
-		return err_set(err, errno, "fsync image %s", name);
-	*bytes += (uint64_t)st.st_size;
-	if (json_array_append_new(
-		    list, json_pack("{s:s, s:I}", "name", name, "size",
-				  (json_int_t)st.st_size)))
-		return err_set(err, ENOMEM, "list image %s", name);
-	return 0;
+static bool gens_has(const struct gens *g, unsigned gen)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->v[i] == gen)
+			return true;
+	return false;
 }
 
-static int settle_images(
-	int images, json_t *list, uint64_t *bytes, struct err *err)
+static void gens_add(struct gens *g, unsigned gen)
 {
-	DIR *d = list_dir(images);
+	unsigned *more;
+
+	if (gens_has(g, gen))
+		return;
+	more = realloc(g->v, (g->n + 1) * sizeof(*more));
+	if (!more)
+		return;
+	g->v = more;
+	g->v[g->n++] = gen;
+}
+
+/* All that left a trace, or those with a file of this kind; in order. */
+static struct gens gens_with(int step, const char *wanted)
+{
+	DIR *d = list_dir(step);
 	struct dirent *e;
-	int ret = 0;
+	struct gens g = {0};
+	const char *kind;
 
-	if (!d)
-		return err_set(err, errno, "list images");
-	while (!ret && (e = readdir(d)))
-		if (!is_dot(e->d_name))
-			ret = settle_image(images, e->d_name, list, bytes, err);
-	closedir(d);
-	if (!ret && fsync(images))
-		ret = err_set(err, errno, "fsync image directory");
-	return ret;
-}
+	while (d && (e = readdir(d))) {
+		unsigned gen = gen_of(e->d_name, &kind);
 
-int store_commit(
-	int step, unsigned gen, int images, json_t *manifest, struct err *err)
-{
-	auto_free char *text = NULL;
-	json_t *list = json_array();
-	uint64_t bytes = 0;
-	char name[24];
-
-	if (settle_images(images, list, &bytes, err)) {
-		json_decref(list);
-		return -1;
+		if (gen && (!wanted || !strcmp(kind, wanted)))
+			gens_add(&g, gen);
 	}
-	if (json_object_set_new(manifest, "images", list) ||
-		json_object_set_new(
-			manifest, "version", json_integer(MANIFEST_VERSION)) ||
-		json_object_set_new(manifest, "gen", json_integer(gen)) ||
-		json_object_set_new(
-			manifest, "bytes", json_integer((json_int_t)bytes)))
-		return err_set(err, ENOMEM, "manifest");
-	text = json_dumps(manifest, JSON_INDENT(1) | JSON_SORT_KEYS);
-	if (!text)
-		return err_set(err, ENOMEM, "manifest");
-	manifest_name(gen, name);
-	return write_file_at(step, name, text, strlen(text), err);
-}
-
-static int empty_dir(int dir, struct err *err)
-{
-	DIR *d = list_dir(dir);
-	struct dirent *e;
-	int ret = 0;
-
-	if (!d)
-		return err_set(err, errno, "list directory");
-	while ((e = readdir(d)))
-		if (!is_dot(e->d_name) && unlinkat(dir, e->d_name, 0))
-			ret = err_set(err, errno, "remove %.100s", e->d_name);
-	closedir(d);
-	return ret;
-}
-
-int store_remove(int step, unsigned gen, struct err *err)
-{
-	auto_close int dir = -1;
-	char name[32];
-
-	/* The manifest first: never one without its images. */
-	manifest_name(gen, name);
-	if (unlinkat(step, name, 0) && errno != ENOENT)
-		return err_set(err, errno, "remove %s", name);
-	snprintf(name, sizeof(name), "%04u.json.new", gen);
-	if (unlinkat(step, name, 0) && errno != ENOENT)
-		return err_set(err, errno, "remove %s", name);
-	dir_name(gen, name);
-	dir = openat(
-		step, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return errno == ENOENT
-			       ? 0
-			       : err_set(err, errno, "open directory %s", name);
-	if (empty_dir(dir, err))
-		return -1;
-	if (unlinkat(step, name, AT_REMOVEDIR))
-		return err_set(err, errno, "remove directory %s", name);
-	return 0;
+	if (d)
+		closedir(d);
+	if (g.n)
+		qsort(g.v, g.n, sizeof(*g.v), by_number);
+	return g;
 }
 
 unsigned store_newest(int step, unsigned below)
 {
-	DIR *d = list_dir(step);
-	struct dirent *e;
+	struct gens g = gens_with(step, "index");
 	unsigned newest = 0;
-	bool committed;
 
-	while (d && (e = readdir(d))) {
-		unsigned gen = gen_of(e->d_name, &committed);
-
-		if (committed && gen < below && gen > newest)
-			newest = gen;
-	}
-	if (d)
-		closedir(d);
+	for (size_t i = 0; i < g.n; i++)
+		if (g.v[i] < below)
+			newest = g.v[i];
+	free(g.v);
 	return newest;
 }
 
 unsigned store_next(int step)
 {
-	DIR *d = list_dir(step);
-	struct dirent *e;
-	unsigned newest = 0;
-	bool committed;
+	struct gens g = gens_with(step, NULL);
+	unsigned next = g.n ? g.v[g.n - 1] + 1 : 1;
 
-	while (d && (e = readdir(d))) {
-		unsigned gen = gen_of(e->d_name, &committed);
-
-		if (gen > newest)
-			newest = gen;
-	}
-	if (d)
-		closedir(d);
-	return newest + 1;
+	free(g.v);
+	return next;
 }
 
-static int check_images(int images, const json_t *list, struct err *err)
+/* --- manifests --- */
+
+static json_t *parse_manifest(
+	const char *text, size_t len, unsigned gen, struct err *err)
 {
-	const json_t *image;
-	size_t i;
+	json_error_t why;
+	json_t *m = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
 
-	if (!json_is_array(list) || json_array_size(list) == 0)
-		return err_set(err, 0, "the manifest lists no images");
-	json_array_foreach(list, i, image)
-	{
-		const char *name =
-			json_string_value(json_object_get(image, "name"));
-		const json_t *size = json_object_get(image, "size");
-		struct stat st;
-
-		if (!name || strchr(name, '/') || !json_is_integer(size))
-			return err_set(err, 0, "the manifest is damaged");
-		if (fstatat(images, name, &st, AT_SYMLINK_NOFOLLOW))
-			return err_set(err, errno, "image %s", name);
-		if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-			return err_set(err, 0,
-				"image %s is not a regular file of yours",
-				name);
-		if (st.st_size != json_integer_value(size))
-			return err_set(err, 0,
-				"image %s has %lld bytes instead of %lld", name,
-				(long long)st.st_size,
-				(long long)json_integer_value(size));
+	if (!m) {
+		err_set(err, 0, "it is damaged: %s (line %d)", why.text,
+			why.line);
+		return NULL;
 	}
-	return 0;
+	if (json_integer_value(json_object_get(m, "version")) ==
+			MANIFEST_VERSION &&
+		json_integer_value(json_object_get(m, "gen")) == gen)
+		return m;
+	err_set(err, 0, "it is of another generation or version");
+	json_decref(m);
+	return NULL;
 }
 
-static json_t *read_manifest(int step, unsigned gen, struct err *err)
+json_t *store_manifest(int step, unsigned gen, struct err *err)
 {
 	auto_free char *text = NULL;
-	json_error_t why;
-	json_t *m;
+	struct index_head h;
+	XXH128_hash_t hash;
+	json_t *m = NULL;
 	char name[24];
 	size_t len;
 
+	if (index_peek(step, gen, &h, NULL, err))
+		return NULL;
 	manifest_name(gen, name);
 	text = read_file_at(step, name, MANIFEST_MAX, &len, err);
 	if (!text)
 		return NULL;
-	m = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-	if (!m) {
-		err_set(err, 0, "%s is damaged: %s (line %d)", name, why.text,
-			why.line);
-		return NULL;
-	}
-	if (json_integer_value(json_object_get(m, "version")) !=
-			MANIFEST_VERSION ||
-		json_integer_value(json_object_get(m, "gen")) != gen) {
-		err_set(err, 0,
-			"%s is not a manifest of generation %u that this "
-			"version reads",
-			name, gen);
-		json_decref(m);
-		return NULL;
-	}
-	return m;
-}
-
-json_t *store_open(int step, unsigned gen, int *images, struct err *err)
-{
-	json_t *m = read_manifest(step, gen, err);
-	auto_close int dir = -1;
-	char name[16];
-
+	hash = XXH3_128bits(text, len);
+	if (len != h.manifest_size || hash.low64 != h.manifest.low ||
+		hash.high64 != h.manifest.high)
+		err_set(err, 0, "it is not what was committed");
+	else
+		m = parse_manifest(text, len, gen, err);
 	if (!m)
-		return NULL;
-	dir_name(gen, name);
-	dir = openat(
-		step, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		err_set(err, errno, "open image directory %s", name);
-	if (dir < 0 || check_images(dir, json_object_get(m, "images"), err)) {
-		json_decref(m);
-		return NULL;
-	}
-	*images = steal_fd(&dir);
+		err_wrap(err, "manifest %s", name);
 	return m;
 }
 
-/* The newest generation that left a trace and is not to be kept; 0: none. */
-static unsigned find_garbage(int step, unsigned oldest_kept)
+/* --- who needs which pack --- */
+
+struct user {
+	unsigned gen;
+	bool known; /* its index could be read */
+	struct index_pack *packs;
+	size_t n;
+};
+
+struct users {
+	struct user *v;
+	size_t n;
+};
+
+static struct users find_users(int step)
+{
+	struct gens g = gens_with(step, "index");
+	struct users u = {xcalloc(g.n + 1, sizeof(*u.v)), g.n};
+	struct err err;
+
+	for (size_t i = 0; i < g.n; i++) {
+		struct index_head h;
+
+		u.v[i].gen = g.v[i];
+		u.v[i].known =
+			!index_peek(step, g.v[i], &h, &u.v[i].packs, &err);
+		if (u.v[i].known)
+			u.v[i].n = h.part[S_PACKS].size / sizeof(*u.v->packs);
+	}
+	free(g.v);
+	return u;
+}
+
+static void free_users(struct users *u)
+{
+	for (size_t i = 0; i < u->n; i++)
+		free(u->v[i].packs);
+	free(u->v);
+}
+
+static bool refers(const struct user *u, unsigned gen)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (u->packs[i].gen == gen)
+			return true;
+	return false;
+}
+
+/*
+ * Does anyone but generation except need the pack of gen? Of one whose index
+ * cannot be read nobody knows, so all packs before it stay.
+ */
+static bool pack_is_needed(const struct users *u, unsigned gen, unsigned except)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		const struct user *v = &u->v[i];
+
+		if (v->gen != except && v->gen >= gen &&
+			(!v->known || refers(v, gen)))
+			return true;
+	}
+	return false;
+}
+
+/* --- removing --- */
+
+static int remove_file(int step, const char *name, struct err *err)
+{
+	if (!unlinkat(step, name, 0) || errno == ENOENT)
+		return 0;
+	return err_set(err, errno, "remove %s", name);
+}
+
+/* The files of a generation but its index; its pack only if with_pack. */
+static int remove_files(int step, unsigned gen, bool with_pack, struct err *err)
 {
 	DIR *d = list_dir(step);
 	struct dirent *e;
-	unsigned found = 0;
-	bool committed;
+	const char *kind;
+	int ret = 0;
 
-	while (d && (e = readdir(d)) && !found) {
-		unsigned gen = gen_of(e->d_name, &committed);
+	if (!d)
+		return err_set(err, errno, "list the step's directory");
+	while ((e = readdir(d)))
+		if (gen_of(e->d_name, &kind) == gen &&
+			(with_pack || strcmp(kind, "pack")) &&
+			remove_file(step, e->d_name, err))
+			ret = -1;
+	closedir(d);
+	return ret;
+}
 
-		if (gen && (gen < oldest_kept ||
-				   store_newest(step, gen + 1) != gen))
-			found = gen;
-	}
-	if (d)
-		closedir(d);
-	return found;
+static int remove_gen(
+	int step, const struct users *u, unsigned gen, struct err *err)
+{
+	char name[24];
+
+	/* The index first: never one without its pack. */
+	index_name(gen, name);
+	if (remove_file(step, name, err))
+		return -1;
+	return remove_files(step, gen, !pack_is_needed(u, gen, gen), err);
+}
+
+int store_remove(int step, unsigned gen, struct err *err)
+{
+	struct users u = find_users(step);
+	int ret = remove_gen(step, &u, gen, err);
+
+	free_users(&u);
+	return ret;
+}
+
+/* What has no index, and is no pack that is needed. */
+static int remove_garbage(
+	int step, const struct users *u, unsigned gen, struct err *err)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (u->v[i].gen == gen)
+			return 0;
+	return remove_files(step, gen, !pack_is_needed(u, gen, UINT_MAX), err);
 }
 
 void store_collect(int step, unsigned keep)
 {
-	unsigned oldest = UINT_MAX, gen;
+	struct users u = find_users(step);
+	struct gens all = gens_with(step, NULL);
+	size_t old = u.n > keep ? u.n - keep : 0;
+	struct err err;
+	int ret = 0;
+
+	for (size_t i = 0; i < old && !ret; i++) {
+		unsigned gen = u.v[i].gen;
+
+		ret = remove_gen(step, &u, gen, &err);
+		if (ret)
+			log_warn("cannot remove checkpoint %u: %s", gen,
+				err.text);
+	}
+	free_users(&u);
+	u = find_users(step);
+	for (size_t i = 0; i < all.n && !ret; i++) {
+		ret = remove_garbage(step, &u, all.v[i], &err);
+		if (ret)
+			log_warn("cannot remove what is left of checkpoint "
+				 "%u: %s",
+				all.v[i], err.text);
+	}
+	free_users(&u);
+	free(all.v);
+}
+
+/* --- sizes --- */
+
+static uint64_t file_size(int step, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(step, name, &st, AT_SYMLINK_NOFOLLOW) ||
+		!S_ISREG(st.st_mode))
+		return 0;
+	return (uint64_t)st.st_size;
+}
+
+static uint64_t own_size(int step, unsigned gen)
+{
+	char name[24];
+	uint64_t size;
+
+	index_name(gen, name);
+	size = file_size(step, name);
+	manifest_name(gen, name);
+	return size + file_size(step, name);
+}
+
+static void fill_info(int step, const struct users *u, const struct user *v,
+	struct store_info *info)
+{
+	struct index_head h;
 	struct err err;
 
-	for (unsigned i = 0; i < keep; i++) {
-		gen = store_newest(step, oldest);
-		if (!gen)
-			break;
-		oldest = gen;
+	info->gen = v->gen;
+	info->unique = own_size(step, v->gen);
+	if (!v->known || index_peek(step, v->gen, &h, NULL, &err))
+		return;
+	info->memory = h.memory;
+	info->fresh = h.fresh;
+	for (size_t i = 0; i < v->n; i++) {
+		if (pack_is_needed(u, v->packs[i].gen, v->gen))
+			info->shared += v->packs[i].size;
+		else
+			info->unique += v->packs[i].size;
 	}
-	while ((gen = find_garbage(step, oldest))) {
-		if (!store_remove(step, gen, &err))
-			continue;
-		log_warn("cannot remove generation %u: %s", gen, err.text);
-		break;
-	}
+}
+
+struct store_info *store_list(int step, size_t *n)
+{
+	struct users u = find_users(step);
+	struct store_info *info = NULL;
+
+	*n = u.n;
+	if (u.n)
+		info = xcalloc(u.n, sizeof(*info));
+	for (size_t i = 0; i < u.n; i++)
+		fill_info(step, &u, &u.v[i], &info[i]);
+	free_users(&u);
+	return info;
+}
+
+uint64_t store_usage(int step)
+{
+	DIR *d = list_dir(step);
+	struct dirent *e;
+	uint64_t sum = 0;
+
+	while (d && (e = readdir(d)))
+		sum += file_size(step, e->d_name);
+	if (d)
+		closedir(d);
+	return sum;
 }

@@ -93,7 +93,8 @@ void sup_forget_generation(struct sup *u)
 {
 	json_decref((json_t *)(uintptr_t)u->plan.manifest);
 	u->plan.manifest = NULL;
-	release_fd(&u->plan.capsule.generation);
+	store_close(u->plan.capsule.generation);
+	u->plan.capsule.generation = NULL;
 }
 
 /* Open the newest good generation below the present one: 0, or -1. */
@@ -101,13 +102,17 @@ static int open_generation(struct sup *u)
 {
 	struct err err;
 
-	sup_forget_generation(u);
 	for (;;) {
+		sup_forget_generation(u);
 		u->gen = store_newest(u->s->step->dir, u->gen);
 		if (!u->gen || u->tries++ >= u->s->cfg->restore_tries)
 			return -1;
-		u->plan.manifest = store_open(u->s->step->dir, u->gen,
-			&u->plan.capsule.generation, &err);
+		u->plan.gen = u->gen;
+		u->plan.capsule.generation =
+			store_open(u->s->step->dir, u->gen, &err);
+		if (u->plan.capsule.generation)
+			u->plan.manifest =
+				store_manifest(u->s->step->dir, u->gen, &err);
 		if (u->plan.manifest)
 			return 0;
 		log_warn("checkpoint %u cannot be used: %s", u->gen, err.text);

@@ -36,10 +36,11 @@ static json_t *state_line(const struct sup *u, enum event on)
 		"on", machine_event_name(on));
 
 	if (on == E_DUMPED)
-		json_object_update_new(j,
-			json_pack("{s:i, s:I, s:f, s:f}", "gen", (int)u->gen,
-				"bytes", (json_int_t)u->last.bytes, "seconds",
-				u->last.seconds, "frozen", u->last.frozen));
+		json_object_update_new(
+			j, json_pack("{s:i, s:I, s:f, s:f}", "gen", (int)u->gen,
+				   "bytes", (json_int_t)u->last.cost.bytes,
+				   "seconds", u->last.seconds, "frozen",
+				   u->last.frozen));
 	if (on == E_RESTORED)
 		json_object_update_new(
 			j, json_pack("{s:i, s:f}", "gen", (int)u->gen,
@@ -112,7 +113,7 @@ static void tell_dump(struct sup *u)
 		u->dump_seconds = u->last.seconds;
 	store_collect(u->s->step->dir, u->s->cfg->keep);
 	log_info("checkpoint %u of %s: %s in %s", u->gen, u->s->chain->id,
-		show_size(u->last.bytes, size),
+		show_size(u->last.cost.bytes, size),
 		show_duration(u->last.seconds, took));
 }
 
@@ -389,17 +390,18 @@ static void make_plan(struct sup *u)
 		.cfg = cfg,
 		.capsule = {.uid = geteuid(),
 			.gid = getegid(),
-			.generation = -1},
+			.generation = NULL},
 		.engine = {.unprivileged = geteuid() != 0,
 			.ghost_limit = cfg->ghost_limit,
 			.extra = cfg->criu_extra,
-			.cache = -1,
+			.work = -1,
 			.verbose = cfg->level == LOG_DEBUG},
 		.argv = u->s->argv,
 		.mask = u->s->mask,
 		.cwd = u->s->cwd,
 		.step = u->s->step->dir,
 		.facts = make_facts(u->s),
+		.store = {.level = 1, .full_every = 32},
 	};
 	if (engine_find(cfg->criu, u->plan.engine.criu,
 		    sizeof(u->plan.engine.criu), &err)) {

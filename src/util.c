@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -215,6 +216,15 @@ double now_wall(void)
 double now_mono(void)
 {
 	return now(CLOCK_MONOTONIC);
+}
+
+unsigned cpu_count(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return (unsigned)CPU_COUNT(&set);
 }
 
 uint64_t hash_text(const char *text, uint64_t seed)

@@ -84,6 +84,9 @@ int write_file_at(int dirfd, const char *name, const void *data, size_t n,
 double now_wall(void);
 double now_mono(void);
 
+/* The CPUs that this process may use, at least 1. */
+unsigned cpu_count(void);
+
 /* 64-bit FNV-1a, for names only, never for integrity. Start with seed 0. */
 uint64_t hash_text(const char *text, uint64_t seed);
 

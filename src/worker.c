@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -11,6 +12,7 @@
 #include "proc.h"
 #include "rollback.h"
 #include "store.h"
+#include "stream.h"
 #include "util.h"
 
 /*
@@ -28,33 +30,63 @@ struct archiver {
 	struct stat std[3]; /* the streams, before criu's output gets them */
 	json_t *written;    /* see rollback.h */
 	json_t *threads;    /* all of the tree, by number */
+	struct capture *capture;
+	/* The archives, on their way into the store. */
+	char name[CAPSULE_MAX_DIRS][32];
+	struct capture_extra archive[CAPSULE_MAX_DIRS];
+	size_t n_archives;
 };
 
 static _Noreturn void archive(
-	const struct capsule *c, int images, int go, struct err *err)
+	const struct capsule *c, int out[], int go, struct err *err)
 {
 	char byte;
 
 	if (read(go, &byte, 1) != 1)
 		_exit(0);
-	_exit(capsule_save(c, images, err) ? 1 : 0);
+	_exit(capsule_save(c, out, err) ? 1 : 0);
 }
 
-static int archiver_start(struct archiver *a, const struct capsule *c,
-	int images, struct err *err)
+/* The pipes; the ends to write to are in out. */
+static int make_pipes(struct archiver *a, const struct capsule *c,
+	int out[CAPSULE_MAX_DIRS], struct err *err)
 {
 	int fds[2];
+
+	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
+		out[i] = -1;
+	for (size_t i = 0; i < c->n_dirs; i++) {
+		if (c->dir[i].layer < 0)
+			continue;
+		if (pipe2(fds, O_CLOEXEC))
+			return err_set(err, errno, "pipe");
+		out[i] = fds[1];
+		capsule_archive_name(i, a->name[i]);
+		a->archive[a->n_archives++] =
+			(struct capture_extra){a->name[i], fds[0]};
+	}
+	return 0;
+}
+
+static int archiver_start(
+	struct archiver *a, const struct capsule *c, struct err *err)
+{
+	int fds[2], out[CAPSULE_MAX_DIRS];
 
 	a->err = mmap(NULL, sizeof(*a->err), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (a->err == MAP_FAILED || pipe2(fds, O_CLOEXEC))
 		return err_set(err, errno, "make the archiver");
+	if (make_pipes(a, c, out, err))
+		return -1;
 	a->pid = fork();
 	if (a->pid == 0) {
 		close(fds[1]);
-		archive(c, images, fds[0], a->err);
+		archive(c, out, fds[0], a->err);
 	}
 	close(fds[0]);
+	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
+		release_fd(&out[i]);
 	a->go = fds[1];
 	return a->pid < 0 ? err_set(err, errno, "fork the archiver") : 0;
 }
@@ -83,14 +115,17 @@ static int while_frozen(void *arg)
 	if (!a->written)
 		return -1;
 	a->threads = list_threads(a->root);
+	/* What lies in criu's pipes is the tree's own memory, and no copy. */
+	if (stream_drain(a->capture, a->err))
+		return -1;
 	err_set(a->err, 0, "the archiver was killed");
 	if (write_all(a->go, "", 1))
 		return -1;
 	while (waitpid(a->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	a->thawed = now_mono();
 	if (status == 0)
 		a->err->text[0] = '\0';
+	a->thawed = now_mono();
 	return status ? -1 : 0;
 }
 
@@ -124,41 +159,69 @@ static json_t *make_manifest(const struct worker_dump *d,
 	return m;
 }
 
-static int make_images(const struct engine *e, const struct capsule *c,
-	const struct worker_dump *d, int images, const json_t *outside,
-	struct archiver *a, struct worker_result *r)
+/*
+ * Dump into the store. What went wrong there, or with the archives, is the
+ * reason for what criu says then.
+ */
+static int make_images(const struct engine *e, const struct worker_dump *d,
+	struct store_writer *w, const json_t *outside, struct archiver *a,
+	struct worker_result *r)
 {
 	double start = now_mono();
+	struct err why;
+	int ret;
 
-	for (int i = 0; i < 3; i++)
-		if (fstat(i, &a->std[i]))
-			a->std[i].st_nlink = 0;
-	if (archiver_start(a, c, images, &r->err) ||
-		capsule_keep_criu_caps(c, &r->err))
+	a->capture =
+		stream_capture(w, e->work, a->archive, a->n_archives, &r->err);
+	if (!a->capture)
 		return -1;
-	if (engine_dump(e, images, d->root, d->leave, outside, while_frozen, a,
-		    &r->err)) {
-		if (a->err->text[0])
-			r->err = *a->err;
+	ret = engine_dump(
+		e, d->root, d->leave, outside, while_frozen, a, &r->err);
+	r->frozen = a->thawed - start;
+	/* If it was not wanted, this ends it, and with it the archives. */
+	release_fd(&a->go);
+	if (stream_captured(a->capture, &why)) {
+		r->err = why;
 		return -1;
 	}
-	r->frozen = a->thawed - start;
-	return 0;
+	if (ret && a->err->text[0])
+		r->err = *a->err;
+	return ret;
 }
 
 static int commit(const struct capsule *c, const struct worker_dump *d,
-	int images, json_t *outside, const struct archiver *a,
+	struct store_writer *w, json_t *outside, const struct archiver *a,
 	struct worker_result *r)
 {
 	json_t *m = make_manifest(d, c, outside, a);
 	int ret;
 
-	if (!m)
+	if (!m) {
+		store_abandon(w);
 		return err_set(&r->err, ENOMEM, "manifest");
-	ret = store_commit(d->step, d->gen, images, m, &r->err);
-	r->bytes = (uint64_t)json_integer_value(json_object_get(m, "bytes"));
+	}
+	ret = store_commit(w, m, &r->cost, &r->err);
 	json_decref(m);
 	return ret;
+}
+
+static int fill(const struct engine *e, const struct capsule *c,
+	const struct worker_dump *d, struct archiver *a, json_t *outside,
+	struct worker_result *r)
+{
+	struct store_writer *w =
+		store_begin(d->step, d->gen, &d->store, &r->err);
+
+	if (!w) {
+		json_decref(outside);
+		return -1;
+	}
+	if (make_images(e, d, w, outside, a, r)) {
+		json_decref(outside);
+		store_abandon(w);
+		return -1;
+	}
+	return commit(c, d, w, outside, a, r);
 }
 
 static int dump(const struct engine *e, const struct capsule *c,
@@ -166,19 +229,19 @@ static int dump(const struct engine *e, const struct capsule *c,
 {
 	double start = now_mono();
 	struct archiver a = {.root = d->root};
-	json_t *outside;
-	auto_close int images = store_create(d->step, d->gen, &r->err);
+	json_t *outside = files_outside(d->root, &r->err);
 
-	if (images < 0)
-		return -1;
-	outside = files_outside(d->root, &r->err);
 	if (!outside)
 		return -1;
-	if (make_images(e, c, d, images, outside, &a, r)) {
+	for (int i = 0; i < 3; i++)
+		if (fstat(i, &a.std[i]))
+			a.std[i].st_nlink = 0;
+	if (archiver_start(&a, c, &r->err) ||
+		capsule_keep_criu_caps(c, &r->err)) {
 		json_decref(outside);
 		return -1;
 	}
-	if (commit(c, d, images, outside, &a, r))
+	if (fill(e, c, d, &a, outside, r))
 		return -1;
 	r->seconds = now_mono() - start;
 	/* A last dump ends with the tree still stopped. */
@@ -190,11 +253,8 @@ static int dump(const struct engine *e, const struct capsule *c,
 void worker_dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
-	struct err err;
-
+	prctl(PR_SET_NAME, "checkpt-worker");
 	if (!dump(e, c, d, r))
 		r->ok = true;
-	else if (store_remove(d->step, d->gen, &err))
-		err_wrap(&r->err, "(and %s)", err.text);
 	_exit(!r->ok);
 }

@@ -11,12 +11,13 @@
 #include "capsule.h"
 #include "engine.h"
 #include "err.h"
+#include "store.h"
 
 /* What a worker has to tell; lies in memory that it shares with the keeper. */
 struct worker_result {
 	bool ok;
-	uint64_t bytes; /* dump: size of the generation */
-	double seconds; /* how long it took, commit included */
+	struct store_cost cost; /* dump: size of the generation */
+	double seconds;         /* how long it took, commit included */
 	double frozen;  /* dump: seconds that the tree did not run; for a
 			   last dump, until the worker ended */
 	struct err err; /* if not ok */
@@ -28,6 +29,7 @@ struct worker_dump {
 	bool leave;   /* leave the tree stopped */
 	pid_t root;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
+	struct store_options store;
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */
