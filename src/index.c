@@ -341,7 +341,7 @@ struct out {
 static int put(struct out *o, const void *data, size_t n, struct err *err)
 {
 	if (write_all(o->fd, data, n))
-		return err_set(err, errno, "write the index");
+		return pack_write_error("the index", err);
 	XXH3_128bits_update(o->body, data, n);
 	o->at += n;
 	return 0;
@@ -467,7 +467,7 @@ static int finish_index(struct out *o, struct index_head *h, struct err *err)
 	h->body = (struct page_hash){body.low64, body.high64};
 	h->check = XXH3_64bits(h, offsetof(struct index_head, check));
 	if (pwrite(o->fd, h, sizeof(*h), 0) != sizeof(*h) || fsync(o->fd))
-		return err_set(err, errno, "write the index");
+		return pack_write_error("the index", err);
 	return 0;
 }
 

@@ -72,6 +72,28 @@ void pack_name(unsigned gen, char buf[24])
 	snprintf(buf, 24, "%04u.pack", gen);
 }
 
+int pack_write_error(const char *what, struct err *err)
+{
+	switch (errno) {
+	case ENOSPC:
+		return err_set(err, errno,
+			"the checkpoint directory is full: free some space, or "
+			"name another one with [checkpoint] dir");
+	case EDQUOT:
+		return err_set(err, errno,
+			"your quota in the checkpoint directory is used up: "
+			"free some space, or name another directory with "
+			"[checkpoint] dir");
+	case EFBIG:
+		return err_set(err, errno,
+			"%s is larger than the limit on the size of files "
+			"(ulimit -f)",
+			what);
+	default:
+		return err_set(err, errno, "write %s", what);
+	}
+}
+
 static void push(struct queue *q, struct frame *f)
 {
 	f->next = NULL;
@@ -229,7 +251,7 @@ static int write_at(struct pack_writer *w, struct iovec *iov, int n,
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
-			return err_set(err, errno, "write the pack");
+			return pack_write_error("the pack", err);
 		offset += (uint64_t)done;
 		for (; n > 0 && (size_t)done >= iov->iov_len; iov++, n--)
 			done -= (ssize_t)iov->iov_len;
@@ -482,7 +504,7 @@ static int write_head(struct pack_writer *w, unsigned gen, struct err *err)
 	h->check = XXH3_64bits(h, offsetof(struct pack_head, check));
 	memcpy(page, h, sizeof(*h));
 	if (write_all(w->fd, page, PAGE))
-		return err_set(err, errno, "write the pack");
+		return pack_write_error("the pack", err);
 	w->end = PAGE;
 	return 0;
 }
@@ -549,7 +571,7 @@ static int write_table(struct pack_writer *w, uint64_t *check, struct err *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0 || write_all(w->fd, buf, (size_t)n)) {
-			ret = err_set(err, errno, "write the pack");
+			ret = pack_write_error("the pack", err);
 			break;
 		}
 		XXH3_64bits_update(state, buf, (size_t)n);
@@ -573,12 +595,12 @@ static int write_tail(
 
 	set_direct(w, false);
 	if (lseek(w->fd, (off_t)w->end, SEEK_SET) < 0)
-		return err_set(err, errno, "write the pack");
+		return pack_write_error("the pack", err);
 	if (write_table(w, &t.table_check, err))
 		return -1;
 	t.check = XXH3_64bits(&t, offsetof(struct pack_tail, check));
 	if (write_all(w->fd, &t, sizeof(t)) || fsync(w->fd))
-		return err_set(err, errno, "write the pack");
+		return pack_write_error("the pack", err);
 	facts->id = t.id;
 	facts->pages = t.pages;
 	facts->size = w->end + w->table.size + sizeof(t);

@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -254,6 +255,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
 	prctl(PR_SET_NAME, "checkpt-worker");
+	/* A limit on the size of files is told by write(2), too. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (!dump(e, c, d, r))
 		r->ok = true;
 	_exit(!r->ok);

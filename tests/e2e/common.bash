@@ -201,7 +201,7 @@ slow_criu() {
 	mkfifo at go
 	cat >slow-criu <<-X
 		#!/bin/bash
-		if [ "\$1" = swrk ]; then
+		if [ "\$1" = dump ] || [ "\$1" = restore ]; then
 			echo criu >'$work/at'
 			read -r _ <'$work/go'
 		fi

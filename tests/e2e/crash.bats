@@ -26,7 +26,7 @@ wanted_output() {
 	want_same want out
 }
 
-generations() { (cd "$store/step-1" && ls) | grep -c '^[0-9]*\.json$' || true; }
+generations() { (cd "$store/step-1" && ls) | grep -c '^[0-9]*\.index$' || true; }
 
 # --- killed while the command just runs ---
 
@@ -145,7 +145,7 @@ begin_second() {
 
 @test "the worker is killed at the begin of a dump: the next try works" {
 	begin_second USR1
-	kill -KILL "$(pgrep -P "$(keeper_of "$pid")" -x checkpt-keeper)"
+	kill -KILL "$(pgrep -P "$(keeper_of "$pid")" -x checkpt-worker)"
 	await_event 'dump failed'
 	await err 'the command runs on'
 	reached at
@@ -215,7 +215,7 @@ begin_held() {
 
 @test "the worker is killed at the end of a dump: the next try works" {
 	begin_held USR1
-	kill -KILL "$(pgrep -P "$(keeper_of "$pid")" -x checkpt-keeper | head -n 1)"
+	kill -KILL "$(pgrep -P "$(keeper_of "$pid")" -x checkpt-worker)"
 	await_event 'dump failed'
 	await err 'the worker was killed'
 	# Whether the killed worker's criu still waits here is not told.
@@ -271,10 +271,10 @@ some_pages_written() {
 	timeout 30 python3 - "$store/step-1" <<-'X'
 		import glob, os, sys
 		def begun():
-		    for f in glob.glob(sys.argv[1] + "/[0-9]*/pages-*.img"):
+		    for f in glob.glob(sys.argv[1] + "/[0-9]*.pack"):
 		        try:
 		            if os.stat(f).st_size > 4 << 20 and \
-		                    not os.path.exists(os.path.dirname(f) + ".json"):
+		                    not os.path.exists(f[:-4] + "index"):
 		                return True
 		        except FileNotFoundError:
 		            pass
@@ -287,6 +287,7 @@ some_pages_written() {
 	local who i=0 dumps
 
 	python3 big.py 300 /dev/null >want
+	# Without this the second checkpoint would find all pages in the first.
 	start -- python3 big.py 300 two
 	await out ready
 	save_one 1
@@ -310,14 +311,15 @@ some_pages_written() {
 			await "$journal" '"on":"dump' "$((dumps + 1))"
 			;;
 		worker)
-			pkill -KILL -P "$(keeper_of "$pid")" -x checkpt-keeper || true
+			pkill -KILL -P "$(keeper_of "$pid")" -x checkpt-worker || true
 			await "$journal" '"on":"dump' "$((dumps + 1))"
 			;;
 		esac
 		case $who in
 		supervisor | keeper)
 			nothing_left
-			start -s checkpoint.retry=1h -- python3 big.py 300 two
+			start -s checkpoint.retry=1h \
+				-- python3 big.py 300 two
 			await_state restored "$i"
 			;;
 		esac
@@ -341,7 +343,22 @@ two_generations() {
 	touch two
 }
 
-image() { find "$store/step-1/$1" -name "$2" | head -n 1; }
+# part GENERATION KIND: its pack, index or json
+part() { echo "$store/step-1/$1.$2"; }
+
+# spoil FILE FROM TO: every byte there becomes another one (TO: from the end)
+spoil() {
+	python3 - "$@" <<-'X'
+		import os, sys
+		with open(sys.argv[1], "r+b") as f:
+		    first, last = int(sys.argv[2]), os.fstat(f.fileno()).st_size
+		    last -= int(sys.argv[3])
+		    f.seek(first)
+		    data = f.read(last - first)
+		    f.seek(first)
+		    f.write(bytes(b ^ 0x5a for b in data))
+	X
+}
 
 # falls_back [PATTERN]: generation 2 is warned about and 1 is taken
 falls_back() {
@@ -352,45 +369,45 @@ falls_back() {
 	want err 'restored from checkpoint 1'
 }
 
-@test "a truncated image: the older checkpoint is taken, with a warning" {
+@test "a truncated pack: the older checkpoint is taken, with a warning" {
 	two_generations
-	truncate -s -1 "$(image 0002 'pages-*.img')"
+	truncate -s -1 "$(part 0002 pack)"
 	falls_back
 }
 
-@test "a missing image: the older checkpoint is taken, with a warning" {
+@test "a missing pack: the older checkpoint is taken, with a warning" {
 	two_generations
-	rm "$(image 0002 'core-*.img')"
+	rm "$(part 0002 pack)"
 	falls_back
 }
 
-@test "no images: the older checkpoint is taken, with a warning" {
+@test "a truncated index: the older checkpoint is taken, with a warning" {
 	two_generations
-	rm -r "$store/step-1/0002"
+	truncate -s -1 "$(part 0002 index)"
 	falls_back
 }
 
-@test "an image whose content is damaged: the older checkpoint is taken" {
+@test "an index whose content is damaged: the older checkpoint is taken" {
 	two_generations
-	# The size stays the same.
-	dd if=/dev/urandom of="$(image 0002 'pstree.img')" bs=1 count=16 \
-		conv=notrunc status=none
+	spoil "$(part 0002 index)" 1000 1000
 	falls_back
 }
 
 @test "pages whose content is damaged: the older checkpoint is taken" {
-	local f
-
 	two_generations
-	f=$(image 0002 'pages-*.img')
-	python3 - "$f" <<-'X'
-		import sys
-		with open(sys.argv[1], "r+b") as f:
-		    data = f.read()
-		    f.seek(0)
-		    f.write(bytes(b ^ 0x5a for b in data))
-	X
+	# Behind the head, before table and tail: only who reads them sees it.
+	spoil "$(part 0002 pack)" 4096 4096
 	falls_back
+	want err 'checksum'
+}
+
+@test "without an index there is no checkpoint" {
+	two_generations
+	rm "$(part 0002 index)"
+	start_plain checkpointer restore t
+	ends_with 0
+	wanted_output
+	want err 'restored from checkpoint 1'
 }
 
 @test "a damaged manifest: the older checkpoint is taken, with a warning" {
@@ -413,9 +430,9 @@ falls_back() {
 
 @test "what is no checkpoint is never taken for one" {
 	two_generations
-	mkdir "$store/step-1/0003"
-	cp "$store"/step-1/0002/* "$store/step-1/0003"
-	cp "$store/step-1/0002.json" "$store/step-1/0003.json.new"
+	cp "$(part 0002 pack)" "$(part 0003 pack)"
+	cp "$(part 0002 json)" "$(part 0003 json)"
+	cp "$(part 0002 index)" "$(part 0003 index.new)"
 	start_plain checkpointer restore t
 	ends_with 0
 	wanted_output
@@ -424,8 +441,7 @@ falls_back() {
 
 @test "all damaged: status 69, and everything is kept" {
 	two_generations
-	truncate -s -1 "$(image 0001 'pages-*.img')"
-	truncate -s -1 "$(image 0002 'pages-*.img')"
+	truncate -s -1 "$(part 0001 pack)"
 	(cd "$store" && find step-1 -type f | sort) >before
 	start_plain checkpointer restore t
 	ends_with 69
@@ -441,12 +457,10 @@ falls_back() {
 	nothing_left
 }
 
-@test "all damaged and all kept, also when criu finds the damage" {
+@test "all damaged and all kept, also when the damage is found on the way" {
 	two_generations
-	for g in 0001 0002; do
-		dd if=/dev/urandom of="$(image $g 'pstree.img')" bs=1 count=16 \
-			conv=notrunc status=none
-	done
+	# What the second one has not changed is in here.
+	spoil "$(part 0001 pack)" 4096 8192
 	start_plain checkpointer restore t
 	ends_with 69
 	[ -s "$store/step-1/0001.json" ]

@@ -75,7 +75,7 @@ reporter() {
 	await out 'at one'
 	for i in 1 2 3 4; do save_one "$i"; done
 	[ "$(cd "$store/step-1" && echo ????.json)" = "0003.json 0004.json" ]
-	[ "$(cd "$store/step-1" && echo ????)" = "0003 0004" ]
+	[ "$(cd "$store/step-1" && echo ????.index)" = "0003.index 0004.index" ]
 	touch one
 	ends_with 0
 }
