@@ -25,7 +25,7 @@ static const char usage_text[] =
 	"\n"
 	"  -t, --time-limit=TIME  without Slurm: length of a leg\n"
 	"  -m, --margin=TIME      how long before the end the last dump starts\n"
-	"  -i, --interval=TIME    a checkpoint every TIME while COMMAND runs\n"
+	"  -i, --interval=TIME    a checkpoint every TIME, or auto, while COMMAND runs\n"
 	"  -c, --chain=NAME       name of the chain (default: from the job)\n"
 	"  -d, --dir=DIR          where checkpoints are kept\n"
 	"      --isolation=KIND   auto, user or none\n"
