@@ -45,6 +45,9 @@ static json_t *state_line(const struct sup *u, enum event on)
 		json_object_update_new(
 			j, json_pack("{s:i, s:f}", "gen", (int)u->gen,
 				   "seconds", u->last.seconds));
+	/* It is not known to `purge' otherwise that somebody will go on. */
+	if (u->state == S_STOPPED && u->brought_back)
+		json_object_set_new(j, "requeued", json_true());
 	if (u->state == S_FINISHED)
 		json_object_set_new(j, "status", json_integer(u->status));
 	if (on == E_DUMP_FAILED || on == E_RESTORE_FAILED ||
