@@ -17,6 +17,9 @@ static const char usage_text[] =
 	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
 	"       checkpointer [OPTION]... restore CHAIN\n"
 	"       checkpointer [OPTION]... report CHAIN\n"
+	"       checkpointer [OPTION]... list [--json] [CHAIN]\n"
+	"       checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
+	"       checkpointer [OPTION]... export CHAIN GENERATION DIR [--step=N]\n"
 	"       checkpointer [OPTION]... purge [--older-than=TIME] [--state=STATE]\n"
 	"                                [--dry-run] [CHAIN]...\n"
 	"       checkpointer [OPTION]... config\n"
@@ -39,8 +42,9 @@ static const char usage_text[] =
 	"\n"
 	"batch runs a batch script with any number of `checkpointer -- COMMAND'\n"
 	"lines, leg after leg, as Slurm would. restore continues a chain that was\n"
-	"stopped or has died. report shows what has become of a chain. purge\n"
-	"removes chains.\n"
+	"stopped or has died. report shows what has become of a chain. list shows\n"
+	"all chains, or the checkpoints of one; verify reads them all and checks\n"
+	"them; export writes one as plain images of criu; purge removes chains.\n"
 	"config prints the configuration in effect, and where each value is from.\n"
 	"\n"
 	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
@@ -48,6 +52,8 @@ static const char usage_text[] =
 
 enum {
 	OPT_ISOLATION = 256,
+	OPT_STEP,
+	OPT_JSON,
 	OPT_OLDER_THAN,
 	OPT_STATE,
 	OPT_DRY_RUN
@@ -63,6 +69,8 @@ static const struct option options[] = {
 	{"set", required_argument, NULL, 's'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"quiet", no_argument, NULL, 'q'},
+	{"step", required_argument, NULL, OPT_STEP},
+	{"json", no_argument, NULL, OPT_JSON},
 	{"older-than", required_argument, NULL, OPT_OLDER_THAN},
 	{"state", required_argument, NULL, OPT_STATE},
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
@@ -80,6 +88,9 @@ static const struct {
 	{"batch", cmd_batch},
 	{"restore", cmd_restore},
 	{"report", cmd_report},
+	{"list", cmd_list},
+	{"verify", cmd_verify},
+	{"export", cmd_export},
 	{"purge", cmd_purge},
 	{"config", cmd_config},
 };
@@ -89,6 +100,9 @@ static const struct {
 	int opt;
 	command_fn *run;
 } own_options[] = {
+	{OPT_JSON, cmd_list},
+	{OPT_STEP, cmd_verify},
+	{OPT_STEP, cmd_export},
 	{OPT_OLDER_THAN, cmd_purge},
 	{OPT_STATE, cmd_purge},
 	{OPT_DRY_RUN, cmd_purge},
@@ -189,10 +203,14 @@ static int set_own_option(int opt, struct invocation *in, command_fn *command)
 {
 	if (!has_own(command, opt))
 		return misplaced_option(opt);
-	if (opt == OPT_OLDER_THAN)
+	if (opt == OPT_STEP)
+		in->step = optarg;
+	else if (opt == OPT_OLDER_THAN)
 		in->older_than = optarg;
 	else if (opt == OPT_STATE)
 		in->state = optarg;
+	else if (opt == OPT_JSON)
+		in->json = true;
 	else
 		in->dry_run = true;
 	return 0;
