@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* chain_parts.h - what chain.c and chain_steps.c share; nobody else includes it
- */
+/* chain_parts.h - what the files of chain.h share; nobody else includes it */
 #ifndef CHAIN_PARTS_H
 #define CHAIN_PARTS_H
 

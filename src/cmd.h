@@ -12,6 +12,9 @@
 struct invocation {
 	struct config cfg;
 	const char *chain; /* --chain, or NULL */
+	/* Of some commands only; NULL where it is not given. */
+	const char *step, *older_than, *state;
+	bool dry_run, json;
 	char *const *sets; /* settings of the command line, key=value */
 	size_t n_sets;
 	char *const *self_argv; /* the whole command line */
@@ -25,6 +28,10 @@ int cmd_script(struct invocation *in);  /* nothing: the rest of the script */
 int cmd_restore(struct invocation *in); /* restore CHAIN */
 int cmd_batch(struct invocation *in);   /* batch SCRIPT [ARG...] */
 int cmd_report(struct invocation *in);  /* report CHAIN */
+int cmd_list(struct invocation *in);    /* list [CHAIN] */
+int cmd_verify(struct invocation *in);  /* verify CHAIN [GENERATION] */
+int cmd_export(struct invocation *in);  /* export CHAIN GENERATION DIR */
+int cmd_purge(struct invocation *in);   /* purge [CHAIN...] */
 int cmd_config(struct invocation *in);  /* config */
 
 #endif

@@ -17,6 +17,16 @@ enum isolation {
 	ISOLATION_NONE, /* the host's namespaces, a capable criu */
 };
 
+/* Whether the pages of a checkpoint are compressed. */
+enum compression {
+	COMPRESSION_AUTO, /* where the target is slower than compressing */
+	COMPRESSION_NONE,
+	COMPRESSION_ZSTD,
+};
+
+/* [checkpoint] interval = auto */
+#define INTERVAL_AUTO (-1.)
+
 /* How a Slurm job gets its successor. */
 enum method {
 	METHOD_SUBMIT,  /* a new job with the same parameters */
@@ -37,17 +47,23 @@ struct config_env {
 /* Which values are set; a field's comment names its key where they differ. */
 struct config {
 	/* [checkpoint] */
-	char *dir;           /* absolute; a leading ~ is already expanded */
-	double margin;       /* seconds */
-	double interval;     /* seconds, 0: none */
-	unsigned keep;       /* generations kept of a step, at least 1 */
-	unsigned max_legs;   /* 0: no limit */
-	double look_after;   /* seconds; the second look at the tree, 0: none */
-	double retry;        /* seconds before a failed dump is tried again */
-	double dump_timeout; /* seconds that a dump may take, 0: no limit */
+	char *dir;         /* absolute; a leading ~ is already expanded */
+	double margin;     /* seconds */
+	double interval;   /* seconds, 0: none, or INTERVAL_AUTO */
+	double mtbf;       /* seconds, of the job's nodes; for INTERVAL_AUTO */
+	unsigned keep;     /* generations kept of a step, at least 1 */
+	unsigned max_legs; /* 0: no limit */
+	double look_after; /* seconds; the second look at the tree, 0: none */
+	double retry;      /* seconds before a failed dump is tried again */
+	double dump_timeout;    /* seconds that a dump may take, 0: no limit */
 	unsigned restore_tries; /* older generations tried, at least 1 */
 	unsigned max_moves;     /* nodes in a row that could not restore */
 	double max_time; /* seconds that all legs may have, 0: no limit */
+	enum compression compression;
+	int compression_level; /* of zstd */
+	unsigned threads;      /* that (de)compress; 0: one a CPU */
+	unsigned full_every;   /* generations that may share a page; 0: any */
+	uint64_t max_size;     /* bytes on disk of a chain, 0: no limit */
 
 	/* [signals] */
 	sigset_t checkpoint; /* checkpoint and leave */

@@ -20,13 +20,16 @@ enum kind {
 	KIND_LINES,
 	KIND_TIME,      /* double */
 	KIND_TIME0,     /* double, 0 where there is none */
+	KIND_INTERVAL,  /* the same, or INTERVAL_AUTO */
 	KIND_COUNT,     /* unsigned */
+	KIND_NUMBER,    /* int */
 	KIND_BYTES,     /* uint64_t */
 	KIND_SIGNALS,   /* sigset_t */
 	KIND_ISOLATION, /* an enum, as those below */
 	KIND_LEVEL,
 	KIND_METHOD,
 	KIND_DEPENDENTS,
+	KIND_COMPRESSION,
 	KIND_SWITCH, /* unsigned, 0 or 1 */
 };
 
@@ -172,6 +175,16 @@ static int set_time(
 	return 0;
 }
 
+static int set_interval(
+	const struct key *key, const char *text, double *field, struct err *err)
+{
+	if (!strcmp(text, "auto")) {
+		*field = INTERVAL_AUTO;
+		return 0;
+	}
+	return set_time(key, strcmp(text, "none") ? text : "0", field, err);
+}
+
 static char *show_time(double seconds)
 {
 	unsigned long long s = (unsigned long long)seconds;
@@ -207,6 +220,24 @@ static int set_count(const struct key *key, const char *text, unsigned *field,
 	if (in_range(key, (double)n, text, err))
 		return -1;
 	*field = (unsigned)n;
+	return 0;
+}
+
+/* As a count, but it may be below zero. */
+static int set_number(
+	const struct key *key, const char *text, int *field, struct err *err)
+{
+	const char *digits = text + (*text == '-');
+	size_t n = strspn(digits, "0123456789");
+	long value;
+
+	if (n == 0 || digits[n])
+		return err_set(err, 0, "'%s' is not a whole number", text);
+	/* Here, too, too many digits give what is out of any range. */
+	value = strtol(text, NULL, 10);
+	if (in_range(key, (double)value, text, err))
+		return -1;
+	*field = (int)value;
 	return 0;
 }
 
@@ -294,6 +325,12 @@ static const char *const dependents_name[] = {
 	[DEPENDENTS_LEAVE] = "leave",
 };
 
+static const char *const compression_name[] = {
+	[COMPRESSION_AUTO] = "auto",
+	[COMPRESSION_NONE] = "none",
+	[COMPRESSION_ZSTD] = "zstd",
+};
+
 static const char *const switch_name[] = {"no", "yes"};
 
 /* The words that a kind allows, by number. */
@@ -306,6 +343,7 @@ static const struct words {
 	{KIND_LEVEL, log_level_name, LOG_N_LEVELS},
 	{KIND_METHOD, method_name, LEN(method_name)},
 	{KIND_DEPENDENTS, dependents_name, LEN(dependents_name)},
+	{KIND_COMPRESSION, compression_name, LEN(compression_name)},
 	{KIND_SWITCH, switch_name, LEN(switch_name)},
 };
 
@@ -349,7 +387,8 @@ static int set_word(const struct key *key, const char *text, unsigned *field,
 const struct key config_keys[] = {
 	KEY(checkpoint, dir, DIR, dir, "~/.checkpointer", 0, 0),
 	KEY(checkpoint, margin, TIME, margin, "10m", 0, 1e9),
-	KEY(checkpoint, interval, TIME0, interval, "0", 0, 1e9),
+	KEY(checkpoint, interval, INTERVAL, interval, "0", 0, 1e9),
+	KEY(checkpoint, mtbf, TIME, mtbf, "7d", 1, 1e9),
 	KEY(checkpoint, keep, COUNT, keep, "2", 1, 1e3),
 	KEY(checkpoint, max_legs, COUNT, max_legs, "1000", 0, 1e6),
 	KEY(checkpoint, look_after, TIME0, look_after, "1m", 0, 1e9),
@@ -358,6 +397,12 @@ const struct key config_keys[] = {
 	KEY(checkpoint, restore_tries, COUNT, restore_tries, "3", 1, 1e3),
 	KEY(checkpoint, max_moves, COUNT, max_moves, "3", 0, 1e3),
 	KEY(checkpoint, max_time, TIME0, max_time, "0", 0, 1e9),
+	KEY(checkpoint, compression, COMPRESSION, compression, "auto", 0, 0),
+	KEY(checkpoint, compression_level, NUMBER, compression_level, "1", -7,
+		19),
+	KEY(checkpoint, threads, COUNT, threads, "0", 0, 64),
+	KEY(checkpoint, full_every, COUNT, full_every, "32", 0, 1e6),
+	KEY(checkpoint, max_size, BYTES, max_size, "0", 0, 0),
 	KEY(signals, checkpoint, SIGNALS, checkpoint, "USR1", 0, 0),
 	KEY(signals, save, SIGNALS, save, "USR2", 0, 0),
 	KEY(signals, terminate, SIGNALS, terminate, "TERM", 0, 0),
@@ -427,6 +472,8 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 		 * as a file, too.
 		 */
 		return set_text(field, rejoin(text, ";", ";"));
+	case KIND_INTERVAL:
+		return set_interval(key, text, field, err);
 	case KIND_TIME0:
 		text = strcmp(text, "none") ? text : "0";
 		return set_time(key, text, field, err);
@@ -434,6 +481,8 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 		return set_time(key, text, field, err);
 	case KIND_COUNT:
 		return set_count(key, text, field, err);
+	case KIND_NUMBER:
+		return set_number(key, text, field, err);
 	case KIND_BYTES:
 		return parse_size(text, field, err);
 	case KIND_SIGNALS:
@@ -442,6 +491,7 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
+	case KIND_COMPRESSION:
 	case KIND_SWITCH:
 		return set_word(key, text, field, err);
 	}
@@ -454,11 +504,17 @@ char *key_get(const struct config *cfg, const struct key *key)
 	const char *text;
 
 	switch ((enum kind)key->kind) {
+	case KIND_INTERVAL:
+		if (*(const double *)field < 0)
+			return xstrdup("auto");
+		return show_time(*(const double *)field);
 	case KIND_TIME:
 	case KIND_TIME0:
 		return show_time(*(const double *)field);
 	case KIND_COUNT:
 		return xasprintf("%u", *(const unsigned *)field);
+	case KIND_NUMBER:
+		return xasprintf("%d", *(const int *)field);
 	case KIND_BYTES:
 		return show_bytes(*(const uint64_t *)field);
 	case KIND_SIGNALS:
@@ -467,6 +523,7 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
+	case KIND_COMPRESSION:
 	case KIND_SWITCH:
 		return xstrdup(
 			words_of(key->kind)->names[*(const unsigned *)field]);

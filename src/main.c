@@ -17,6 +17,11 @@ static const char usage_text[] =
 	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
 	"       checkpointer [OPTION]... restore CHAIN\n"
 	"       checkpointer [OPTION]... report CHAIN\n"
+	"       checkpointer [OPTION]... list [--json] [CHAIN]\n"
+	"       checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
+	"       checkpointer [OPTION]... export CHAIN GENERATION DIR [--step=N]\n"
+	"       checkpointer [OPTION]... purge [--older-than=TIME] [--state=STATE]\n"
+	"                                [--dry-run] [CHAIN]...\n"
 	"       checkpointer [OPTION]... config\n"
 	"\n"
 	"Run COMMAND so that it outlives the time limit of its job: when little\n"
@@ -25,7 +30,7 @@ static const char usage_text[] =
 	"\n"
 	"  -t, --time-limit=TIME  without Slurm: length of a leg\n"
 	"  -m, --margin=TIME      how long before the end the last dump starts\n"
-	"  -i, --interval=TIME    a checkpoint every TIME while COMMAND runs\n"
+	"  -i, --interval=TIME    a checkpoint every TIME, or auto, while COMMAND runs\n"
 	"  -c, --chain=NAME       name of the chain (default: from the job)\n"
 	"  -d, --dir=DIR          where checkpoints are kept\n"
 	"      --isolation=KIND   auto, user or none\n"
@@ -37,14 +42,21 @@ static const char usage_text[] =
 	"\n"
 	"batch runs a batch script with any number of `checkpointer -- COMMAND'\n"
 	"lines, leg after leg, as Slurm would. restore continues a chain that was\n"
-	"stopped or has died. report shows what has become of a chain. config\n"
-	"prints the configuration in effect, and where each value comes from.\n"
+	"stopped or has died. report shows what has become of a chain. list shows\n"
+	"all chains, or the checkpoints of one; verify reads them all and checks\n"
+	"them; export writes one as plain images of criu; purge removes chains.\n"
+	"config prints the configuration in effect, and where each value is from.\n"
 	"\n"
 	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
 	"checkpointer.ini(5).\n";
 
 enum {
-	OPT_ISOLATION = 256
+	OPT_ISOLATION = 256,
+	OPT_STEP,
+	OPT_JSON,
+	OPT_OLDER_THAN,
+	OPT_STATE,
+	OPT_DRY_RUN
 };
 
 static const struct option options[] = {
@@ -57,19 +69,43 @@ static const struct option options[] = {
 	{"set", required_argument, NULL, 's'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"quiet", no_argument, NULL, 'q'},
+	{"step", required_argument, NULL, OPT_STEP},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"older-than", required_argument, NULL, OPT_OLDER_THAN},
+	{"state", required_argument, NULL, OPT_STATE},
+	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
 };
 
+typedef int command_fn(struct invocation *);
+
 static const struct {
 	const char *name;
-	int (*run)(struct invocation *);
+	command_fn *run;
 } commands[] = {
 	{"batch", cmd_batch},
 	{"restore", cmd_restore},
 	{"report", cmd_report},
+	{"list", cmd_list},
+	{"verify", cmd_verify},
+	{"export", cmd_export},
+	{"purge", cmd_purge},
 	{"config", cmd_config},
+};
+
+/* Options that only some commands have. */
+static const struct {
+	int opt;
+	command_fn *run;
+} own_options[] = {
+	{OPT_JSON, cmd_list},
+	{OPT_STEP, cmd_verify},
+	{OPT_STEP, cmd_export},
+	{OPT_OLDER_THAN, cmd_purge},
+	{OPT_STATE, cmd_purge},
+	{OPT_DRY_RUN, cmd_purge},
 };
 
 /* Options that are short for --set. */
@@ -87,6 +123,7 @@ static const struct {
 struct settings {
 	char *set[64];
 	size_t n;
+	command_fn *command; /* NULL: not known yet */
 };
 
 static int add_setting(struct settings *s, const char *key, const char *value)
@@ -124,9 +161,66 @@ static int unknown_option(char *const argv[])
 	return EX_USAGE;
 }
 
+static const char *long_name(int opt)
+{
+	size_t i = 0;
+
+	while (options[i].name && options[i].val != opt)
+		i++;
+	return options[i].name;
+}
+
+static const char *command_name(command_fn *command)
+{
+	for (size_t i = 0; i < LEN(commands); i++)
+		if (commands[i].run == command)
+			return commands[i].name;
+	return "";
+}
+
+/* Does this command have such an option, or, with 0, any of its own? */
+static bool has_own(command_fn *command, int opt)
+{
+	for (size_t i = 0; i < LEN(own_options); i++)
+		if (own_options[i].run == command &&
+			(!opt || own_options[i].opt == opt))
+			return true;
+	return false;
+}
+
+static int misplaced_option(int opt)
+{
+	size_t i = 0;
+
+	while (own_options[i].opt != opt)
+		i++;
+	log_error("--%s is an option of `%s', and stands behind that word",
+		long_name(opt), command_name(own_options[i].run));
+	return EX_USAGE;
+}
+
+static int set_own_option(int opt, struct invocation *in, command_fn *command)
+{
+	if (!has_own(command, opt))
+		return misplaced_option(opt);
+	if (opt == OPT_STEP)
+		in->step = optarg;
+	else if (opt == OPT_OLDER_THAN)
+		in->older_than = optarg;
+	else if (opt == OPT_STATE)
+		in->state = optarg;
+	else if (opt == OPT_JSON)
+		in->json = true;
+	else
+		in->dry_run = true;
+	return 0;
+}
+
 static int set_option(
 	int opt, struct invocation *in, struct settings *s, char *const argv[])
 {
+	if (opt > OPT_ISOLATION)
+		return set_own_option(opt, in, s->command);
 	for (size_t i = 0; i < LEN(short_for); i++)
 		if (short_for[i].opt == opt)
 			return add_setting(s, short_for[i].key, optarg);
@@ -145,15 +239,20 @@ static int set_option(
 	}
 }
 
-/* The options up to the first other word. 0, an exit status, or -1: done. */
+/*
+ * The options up to the first other word, or among all words of a command that
+ * has options of its own. 0, an exit status, or -1: done.
+ */
 static int parse_options(
 	int argc, char *argv[], struct invocation *in, struct settings *s)
 {
+	static const char in_front[] = "+:t:m:i:c:d:s:vqhV";
+	const char *letters = in_front + has_own(s->command, 0);
 	int opt, ret;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:t:m:i:c:d:s:vqhV", options,
-			NULL)) != -1) {
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (opt == 'h') {
 			fputs(usage_text, stdout);
 			return -1;
@@ -186,8 +285,6 @@ static int unknown_command(const char *word)
 			word, word);
 	return EX_USAGE;
 }
-
-typedef int command_fn(struct invocation *);
 
 /* What the first word that is no option asks for; NULL: told what is wrong. */
 static command_fn *find_command(int argc, char *argv[])
@@ -244,7 +341,7 @@ static int understand_and_run(
 	if (command != cmd_run && command != cmd_script) {
 		int at = optind;
 
-		optind = 1;
+		s->command = command;
 		ret = parse_options(argc - at, argv + at, in, s);
 		if (ret)
 			return ret < 0 ? 0 : ret;

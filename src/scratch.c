@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scratch.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <sys/vfs.h>
 
 #include "log.h"
+#include "trees.h"
 #include "util.h"
 
 static bool is_memory(const char *path)
@@ -18,32 +18,6 @@ static bool is_memory(const char *path)
 
 	return !statfs(path, &fs) &&
 	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
-}
-
-/* Remove name below dir, as rm -rf does; crosses no symlink. */
-static void remove_tree(int dir, const char *name)
-{
-	int fd = openat(
-		dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-
-	if (!d) {
-		release_fd(&fd);
-		/* The overlay's work directory has mode 0 and is empty. */
-		if (unlinkat(dir, name, AT_REMOVEDIR) && errno == ENOTDIR)
-			unlinkat(dir, name, 0);
-		return;
-	}
-	fchmod(fd, 0700);
-	while ((e = readdir(d))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		if (unlinkat(fd, e->d_name, 0))
-			remove_tree(fd, e->d_name);
-	}
-	closedir(d);
-	unlinkat(dir, name, AT_REMOVEDIR);
 }
 
 /* The user's own directory below base, as a descriptor; -1 with a warning. */
@@ -71,12 +45,9 @@ static int open_own(const char *base, char **path)
 
 static void remove_stale(int own)
 {
-	int copy = openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+	DIR *d = tree_list(own);
 	struct dirent *e;
 
-	if (!d)
-		release_fd(&copy);
 	while (d && (e = readdir(d))) {
 		auto_close int fd = -1;
 
@@ -85,7 +56,7 @@ static void remove_stale(int own)
 		fd = openat(own, e->d_name,
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
-			remove_tree(own, e->d_name);
+			(void)tree_remove(own, e->d_name, NULL);
 	}
 	if (d)
 		closedir(d);
@@ -134,7 +105,7 @@ void scratch_remove(struct scratch *s)
 {
 	if (!s->path)
 		return;
-	remove_tree(AT_FDCWD, s->path);
+	(void)tree_remove(AT_FDCWD, s->path, NULL);
 	release_fd(&s->lock);
 	free(s->path);
 	s->path = NULL;

@@ -45,7 +45,11 @@ struct sup {
 	int status;          /* how the command ended, as of waitpid(2) */
 	int result;          /* exit status of the supervisor, or -1: status */
 	double dump_seconds; /* of the slowest dump so far */
-	double since;        /* when the present state began */
+	struct {
+		double cost, whole; /* of the last dump that went on; 0: none */
+		double told;        /* interval that the user knows; 0: none */
+	} periodic;
+	double since;              /* when the present state began */
 	struct worker_result last; /* of the worker's last report */
 	char reason[512];          /* of a failure, for the journal */
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "engine.h"
+#include "interval.h"
 #include "log.h"
 #include "output.h"
 #include "pipeline.h"
@@ -45,6 +46,9 @@ static json_t *state_line(const struct sup *u, enum event on)
 		json_object_update_new(
 			j, json_pack("{s:i, s:f}", "gen", (int)u->gen,
 				   "seconds", u->last.seconds));
+	/* It is not known to `purge' otherwise that somebody will go on. */
+	if (u->state == S_STOPPED && u->brought_back)
+		json_object_set_new(j, "requeued", json_true());
 	if (u->state == S_FINISHED)
 		json_object_set_new(j, "status", json_integer(u->status));
 	if (on == E_DUMP_FAILED || on == E_RESTORE_FAILED ||
@@ -83,10 +87,33 @@ static void quit(struct sup *u, int result)
 	ev_break(u->loop, EVBREAK_ALL);
 }
 
+/* Seconds to the next checkpoint; 0: there is none before the last. */
+static double next_interval(struct sup *u)
+{
+	double seconds = u->s->cfg->interval;
+	char text[32], cost[32];
+
+	if (seconds >= 0)
+		return seconds;
+	seconds = interval_best(
+		u->periodic.cost, u->periodic.whole, u->s->cfg->mtbf);
+	if (!interval_is_news(u->periodic.told, seconds))
+		return seconds;
+	u->periodic.told = seconds;
+	if (u->periodic.cost > 0)
+		log_info("the next checkpoint in %s: one costs %s",
+			show_duration(seconds, text),
+			show_duration(u->periodic.cost, cost));
+	else
+		log_info("the first checkpoint in %s",
+			show_duration(seconds, text));
+	return seconds;
+}
+
 static void watch(struct sup *u)
 {
 	ev_timer_stop(u->loop, &u->too_long);
-	sup_timer(u, &u->interval, u->s->cfg->interval);
+	sup_timer(u, &u->interval, next_interval(u));
 	if (u->leave_soon) {
 		u->leave_soon = false;
 		sup_post(u, E_LEAVE);
@@ -111,6 +138,10 @@ static void tell_dump(struct sup *u)
 
 	if (u->last.seconds > u->dump_seconds)
 		u->dump_seconds = u->last.seconds;
+	if (!u->leaving) {
+		u->periodic.cost = u->last.frozen;
+		u->periodic.whole = u->last.seconds;
+	}
 	store_collect(u->s->step->dir, u->s->cfg->keep);
 	log_info("checkpoint %u of %s: %s in %s", u->gen, u->s->chain->id,
 		show_size(u->last.cost.bytes, size),

@@ -197,6 +197,19 @@ int parse_size(const char *text, uint64_t *bytes, struct err *err)
 	return 0;
 }
 
+int parse_count(const char *text, unsigned *n, struct err *err)
+{
+	const char *p = text;
+	struct number number;
+
+	if (!scan_number(&p, &number) || *p || number.fraction > 0 ||
+		number.whole < 1 || number.whole > 999999)
+		return err_set(
+			err, 0, "'%s' is not a number from 1 to 999999", text);
+	*n = (unsigned)number.whole;
+	return 0;
+}
+
 /* --- signals --- */
 
 struct named_signal {

@@ -30,6 +30,9 @@ int parse_duration(const char *text, double *seconds, struct err *err);
 /* "4096", "64K", "1.5G", "2T" (powers of 1024) to bytes. */
 int parse_size(const char *text, uint64_t *bytes, struct err *err);
 
+/* "3" to a number from 1 to 999999, which counts something. */
+int parse_count(const char *text, unsigned *n, struct err *err);
+
 /* "USR1", "SIGUSR1", "10" to a signal number, or -1. */
 int parse_signal(const char *text);
 

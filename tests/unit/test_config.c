@@ -208,6 +208,12 @@ static void test_built_in(void **state)
 	assert_true(cfg->retry == 30);
 	assert_true(cfg->dump_timeout == 0);
 	assert_int_equal(cfg->restore_tries, 3);
+	assert_true(cfg->mtbf == 7 * 86400);
+	assert_int_equal(cfg->compression, COMPRESSION_AUTO);
+	assert_int_equal(cfg->compression_level, 1);
+	assert_int_equal(cfg->threads, 0);
+	assert_int_equal(cfg->full_every, 32);
+	assert_true(cfg->max_size == 0);
 	assert_true(only(&cfg->checkpoint, SIGUSR1));
 	assert_true(only(&cfg->save, SIGUSR2));
 	assert_true(only(&cfg->terminate, SIGTERM));
@@ -323,6 +329,34 @@ static void test_values(void **state)
 	assert_string_equal(f->cfg.log_file, "/home/me");
 }
 
+static void test_numbers(void **state)
+{
+	struct fixture *f = *state;
+	static const char text[] = "[checkpoint]\n"
+				   "interval = auto\n"
+				   "mtbf = 30d\n"
+				   "compression = zstd\n"
+				   "compression_level = -7\n"
+				   "threads = 64\n"
+				   "full_every = 0\n"
+				   "max_size = 1.5T\n";
+
+	expect_mistakes(f, load(f, NULL, text, NULL), 0);
+	assert_true(f->cfg.interval == INTERVAL_AUTO);
+	assert_true(f->cfg.mtbf == 30 * 86400);
+	assert_int_equal(f->cfg.compression, COMPRESSION_ZSTD);
+	assert_int_equal(f->cfg.compression_level, -7);
+	assert_int_equal(f->cfg.threads, 64);
+	assert_int_equal(f->cfg.full_every, 0);
+	assert_true(f->cfg.max_size == 3ULL << 39);
+	expect_mistakes(f,
+		load(f, text, "[checkpoint]\ncompression_level = 19\n",
+			"checkpoint.interval=none"),
+		0);
+	assert_int_equal(f->cfg.compression_level, 19);
+	assert_true(f->cfg.interval == 0);
+}
+
 static void test_lines_of_extra(void **state)
 {
 	struct fixture *f = *state;
@@ -398,6 +432,23 @@ static void test_wrong_values(void **state)
 		{"checkpoint", "max_legs", "99999999999999999999999999",
 			"more than 1000000"},
 		{"checkpoint", "restore_tries", "0", "less than 1"},
+		{"checkpoint", "interval", "Auto", "bad duration 'Auto'"},
+		{"checkpoint", "interval", "-1", "bad duration '-1'"},
+		{"checkpoint", "mtbf", "0", "less than 1"},
+		{"checkpoint", "mtbf", "auto", "bad duration 'auto'"},
+		{"checkpoint", "compression", "gzip",
+			"'gzip' is none of auto, none, zstd"},
+		{"checkpoint", "compression_level", "-8", "less than -7"},
+		{"checkpoint", "compression_level", "20", "more than 19"},
+		{"checkpoint", "compression_level", "-", "not a whole number"},
+		{"checkpoint", "compression_level", "+1", "not a whole number"},
+		{"checkpoint", "compression_level", "--1",
+			"not a whole number"},
+		{"checkpoint", "compression_level",
+			"-99999999999999999999999999", "less than -7"},
+		{"checkpoint", "threads", "65", "more than 64"},
+		{"checkpoint", "full_every", "-1", "not a whole number"},
+		{"checkpoint", "max_size", "none", "bad size 'none'"},
 		{"signals", "checkpoint", "", "no signal is named"},
 		{"signals", "checkpoint", "USR3", "unknown signal 'USR3'"},
 		{"signals", "save", "HUP none", "unknown signal 'none'"},
@@ -800,6 +851,8 @@ static void test_print_again(void **state)
 {
 	static const char *const sets[] = {"checkpoint.margin=1.25",
 		"checkpoint.retry=0.1", "checkpoint.interval=25h",
+		"checkpoint.mtbf=36h", "checkpoint.compression=none",
+		"checkpoint.compression_level=-3", "checkpoint.max_size=3T",
 		"checkpoint.look_after=3661", "checkpoint.dump_timeout=2d",
 		"checkpoint.dir=/a b", "signals.save=HUP SIG42",
 		"signals.terminate=none", "capsule.isolation=none",
@@ -820,6 +873,15 @@ static void test_print_again(void **state)
 	assert_non_null(strstr(before, "margin = 1.25\n"));
 	assert_non_null(strstr(before, "interval = 25h\n"));
 	assert_non_null(strstr(before, "look_after = 3661s\n"));
+	assert_non_null(strstr(before, "mtbf = 36h\n"));
+	assert_non_null(strstr(before, "compression_level = -3\n"));
+	assert_non_null(strstr(before, "max_size = 3T\n"));
+	expect_mistakes(f,
+		load_sets(f, (const char *[]){"checkpoint.interval=auto"}, 1),
+		0);
+	free(after);
+	after = print_values(&f->cfg);
+	assert_non_null(strstr(after, "interval = auto\n"));
 	assert_non_null(strstr(before, "save = HUP SIG42\n"));
 	assert_non_null(strstr(before, "terminate = none\n"));
 	assert_non_null(strstr(before, "extra = a 1;b\n"));
@@ -936,7 +998,7 @@ static void test_manual(void **state)
 			fail_msg("the manual does not name %s", line);
 		keys++;
 	}
-	assert_int_equal(keys, 28);
+	assert_int_equal(keys, 34);
 	assert_non_null(strstr(manual, "\n.It Cm lock "));
 }
 
@@ -948,6 +1010,7 @@ int main(void)
 		TEST(test_layers),
 		TEST(test_environment),
 		TEST(test_values),
+		TEST(test_numbers),
 		TEST(test_lines_of_extra),
 		TEST(test_home),
 		TEST(test_user_file),

@@ -55,6 +55,25 @@ static void test_parse_duration(void **state)
 	}
 }
 
+static void test_parse_count(void **state)
+{
+	static const char *const bad[] = {"", "0", "-1", "+1", "1.5", "3x", "x",
+		" 3", "1000000", "99999999999999999999999"};
+	struct err err;
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(parse_count("1", &n, &err), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(parse_count("0012", &n, &err), 0);
+	assert_int_equal(n, 12);
+	assert_int_equal(parse_count("999999", &n, &err), 0);
+	assert_int_equal(n, 999999);
+	for (size_t i = 0; i < LEN(bad); i++)
+		assert_int_equal(parse_count(bad[i], &n, &err), -1);
+	assert_int_equal(n, 999999);
+}
+
 static void test_bad_duration(void **state)
 {
 	static const char *const bad[] = {"", " ", "xx", "-1", "-", "1-", "+5",
@@ -459,6 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_duration),
 		cmocka_unit_test(test_bad_duration),
+		cmocka_unit_test(test_parse_count),
 		cmocka_unit_test(test_parse_size),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_did_you_mean),
