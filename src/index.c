@@ -151,6 +151,15 @@ static int find_parts(struct index *x, struct err *err)
 	return 0;
 }
 
+static bool name_is_whole(const struct index *x, const struct index_stream *s)
+{
+	const char *names = part(x, S_NAMES);
+	uint64_t size = x->head->part[S_NAMES].size;
+
+	return s->name < size && s->name_len < size - s->name &&
+	       strnlen(names + s->name, s->name_len + 1U) == s->name_len;
+}
+
 static int check_streams(const struct index *x, struct err *err)
 {
 	const struct index_part *p = x->head->part;
@@ -158,9 +167,7 @@ static int check_streams(const struct index *x, struct err *err)
 	for (uint32_t i = 0; i < x->n_streams; i++) {
 		const struct index_stream *s = &x->streams[i];
 
-		if (s->name > p[S_NAMES].size ||
-			s->name_len > p[S_NAMES].size - s->name ||
-			s->tail > p[S_TAILS].size ||
+		if (!name_is_whole(x, s) || s->tail > p[S_TAILS].size ||
 			s->tail_len > p[S_TAILS].size - s->tail ||
 			s->tail_len >= PAGE || s->size % PAGE != s->tail_len)
 			return bad(err);

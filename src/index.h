@@ -22,7 +22,7 @@
 
 enum index_section {
 	S_STREAMS, /* struct index_stream */
-	S_NAMES,   /* of the streams, without separators */
+	S_NAMES,   /* of the streams, each with a NUL behind it */
 	S_TAILS,   /* the ends of the streams */
 	S_EXTENTS, /* struct index_extent, in the order of their pages */
 	S_PACKS,   /* struct index_pack, by generation */
@@ -55,7 +55,8 @@ struct index_stream {
 	uint64_t size;
 	uint64_t tail; /* where its end is in S_TAILS */
 	uint32_t name; /* where its name is in S_NAMES */
-	uint16_t name_len, tail_len;
+	uint16_t name_len; /* without the NUL */
+	uint16_t tail_len;
 };
 
 struct index_extent {

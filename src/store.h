@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "config.h"
 #include "err.h"
 
 /*
@@ -18,12 +19,6 @@
  * for as long as a later index refers to it. docs/store-format.md has every
  * byte.
  */
-
-enum compression {
-	COMPRESSION_AUTO, /* where the target is slower than compressing */
-	COMPRESSION_NONE,
-	COMPRESSION_ZSTD,
-};
 
 struct store_options {
 	enum compression compression;
@@ -99,10 +94,7 @@ struct store_reader *store_open(int step, unsigned gen, struct err *err);
 void store_close(struct store_reader *r);
 
 size_t store_streams(const struct store_reader *r);
-
-/* Its name into buf; returns as snprintf(3) does. */
-int store_stream_name(
-	const struct store_reader *r, size_t stream, char *buf, size_t size);
+const char *store_name(const struct store_reader *r, size_t stream);
 uint64_t store_size(const struct store_reader *r, size_t stream);
 
 /* The number of the stream with this name, or -1. */

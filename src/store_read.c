@@ -152,13 +152,9 @@ size_t store_streams(const struct store_reader *r)
 	return r->index.n_streams;
 }
 
-int store_stream_name(
-	const struct store_reader *r, size_t stream, char *buf, size_t size)
+const char *store_name(const struct store_reader *r, size_t stream)
 {
-	const struct index_stream *s = &r->index.streams[stream];
-
-	return snprintf(buf, size, "%.*s", s->name_len,
-		index_name_at(&r->index, (uint32_t)stream));
+	return index_name_at(&r->index, (uint32_t)stream);
 }
 
 uint64_t store_size(const struct store_reader *r, size_t stream)

@@ -388,7 +388,7 @@ static int list_streams(
 			return err_set(err, 0, "image %s has no end", s->name);
 		h->memory += s->size;
 		if (spool_add(&w->parts[S_STREAMS], &e, sizeof(e), err) ||
-			spool_add(&w->parts[S_NAMES], s->name, len, err))
+			spool_add(&w->parts[S_NAMES], s->name, len + 1, err))
 			return -1;
 	}
 	return 0;

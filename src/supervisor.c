@@ -432,7 +432,10 @@ static void make_plan(struct sup *u)
 		.cwd = u->s->cwd,
 		.step = u->s->step->dir,
 		.facts = make_facts(u->s),
-		.store = {.level = 1, .full_every = 32},
+		.store = {.compression = cfg->compression,
+			.level = cfg->compression_level,
+			.threads = cfg->threads,
+			.full_every = cfg->full_every},
 	};
 	if (engine_find(cfg->criu, u->plan.engine.criu,
 		    sizeof(u->plan.engine.criu), &err)) {

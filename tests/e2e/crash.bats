@@ -288,7 +288,7 @@ some_pages_written() {
 
 	python3 big.py 300 /dev/null >want
 	# Without this the second checkpoint would find all pages in the first.
-	start -- python3 big.py 300 two
+	start -s checkpoint.full_every=1 -- python3 big.py 300 two
 	await out ready
 	save_one 1
 	for who in supervisor keeper criu worker; do
@@ -318,7 +318,7 @@ some_pages_written() {
 		case $who in
 		supervisor | keeper)
 			nothing_left
-			start -s checkpoint.retry=1h \
+			start -s checkpoint.retry=1h -s checkpoint.full_every=1 \
 				-- python3 big.py 300 two
 			await_state restored "$i"
 			;;
