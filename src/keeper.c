@@ -226,6 +226,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.store = k->plan->store,
 	};
 
+	d.store.room = r->room;
 	k->leaving = r->leave;
 	free(k->was_stopped.v);
 	k->was_stopped = stopped_now(k);

@@ -24,7 +24,7 @@
 enum request_type {
 	K_START,   /* start the command */
 	K_RESTORE, /* restore from the plan's generation */
-	K_DUMP,    /* gen, leave */
+	K_DUMP,    /* gen, leave, room */
 	K_SIGNAL,  /* sig; to the root's process group if group is set */
 	K_THAW,    /* let a tree that was left stopped run on */
 	K_KILL,    /* kill the whole tree */
@@ -35,6 +35,7 @@ struct request {
 	enum request_type type;
 	unsigned gen;
 	bool leave;
+	uint64_t room; /* bytes that the generation may take, 0: any */
 	int sig;
 	bool group;
 };

@@ -339,7 +339,7 @@ static int write_batch(struct pack_writer *w, struct frame **f, unsigned n,
 		*bytes += padded(f[i]);
 	}
 	if (w->room && w->end + *bytes > w->room)
-		return err_set(err, EFBIG,
+		return err_set(err, 0,
 			"the checkpoint is larger than [checkpoint] max_size "
 			"leaves room for");
 	if (write_out(w, iov, (int)n, *bytes, err))

@@ -207,16 +207,32 @@ void proc_cmdline(pid_t pid, char *buf, size_t size)
 		snprintf(buf, size, "?");
 }
 
-uint64_t proc_rss(pid_t pid)
+static bool read_statm(
+	pid_t pid, unsigned long long *resident, unsigned long long *shared)
 {
 	char path[32], buf[128];
-	unsigned long long size, resident;
 
 	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	if (slurp(path, buf, sizeof(buf)) < 0 ||
-		sscanf(buf, "%llu %llu", &size, &resident) != 2)
+	return slurp(path, buf, sizeof(buf)) >= 0 &&
+	       sscanf(buf, "%*u %llu %llu", resident, shared) == 2;
+}
+
+uint64_t proc_rss(pid_t pid)
+{
+	unsigned long long resident, shared;
+
+	if (!read_statm(pid, &resident, &shared))
 		return 0;
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t proc_anonymous(pid_t pid)
+{
+	unsigned long long resident, shared;
+
+	if (!read_statm(pid, &resident, &shared) || shared > resident)
+		return 0;
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Of Linux: MAX_ARG_STRLEN is 128 KiB, of all there is a quarter of the stack.

@@ -86,6 +86,9 @@ void proc_arguments_free(char **argv);
 /* The umask of a process, 022 if it cannot be had. */
 unsigned proc_umask(pid_t pid);
 
+/* Resident memory that is in no file, in bytes, 0 if the process is gone. */
+uint64_t proc_anonymous(pid_t pid);
+
 /* Resident memory in bytes, 0 if the process is gone. */
 uint64_t proc_rss(pid_t pid);
 

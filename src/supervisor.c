@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "chain_facts.h"
 #include "engine.h"
 #include "interval.h"
 #include "log.h"
@@ -38,10 +39,13 @@ static json_t *state_line(const struct sup *u, enum event on)
 
 	if (on == E_DUMPED)
 		json_object_update_new(
-			j, json_pack("{s:i, s:I, s:f, s:f}", "gen", (int)u->gen,
-				   "bytes", (json_int_t)u->last.cost.bytes,
-				   "seconds", u->last.seconds, "frozen",
-				   u->last.frozen));
+			j, json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:I}",
+				   "gen", (int)u->gen, "bytes",
+				   (json_int_t)u->last.cost.bytes, "memory",
+				   (json_int_t)u->last.cost.memory, "fresh",
+				   (json_int_t)u->last.cost.fresh, "seconds",
+				   u->last.seconds, "frozen", u->last.frozen,
+				   "rss", (json_int_t)u->last.rss));
 	if (on == E_RESTORED)
 		json_object_update_new(
 			j, json_pack("{s:i, s:f}", "gen", (int)u->gen,
@@ -120,9 +124,29 @@ static void watch(struct sup *u)
 	}
 }
 
+/* Bytes that [checkpoint] max_size leaves for one more generation; 0: any. */
+static uint64_t room_left(const struct sup *u)
+{
+	uint64_t most = u->s->cfg->max_size, used = 0;
+
+	if (!most)
+		return 0;
+	for (unsigned step = 1;; step++) {
+		auto_close int dir =
+			chain_open_step(u->s->chain, step, NULL);
+
+		if (dir < 0)
+			break;
+		used += store_usage(dir);
+	}
+	/* Not 0, which is no limit. */
+	return most > used ? most - used : 1;
+}
+
 static void begin_dump(struct sup *u, bool leave)
 {
-	struct request r = {.type = K_DUMP, .leave = leave};
+	struct request r = {
+		.type = K_DUMP, .leave = leave, .room = room_left(u)};
 
 	ev_timer_stop(u->loop, &u->retry);
 	ev_timer_stop(u->loop, &u->interval);

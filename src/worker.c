@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -225,6 +227,60 @@ static int fill(const struct engine *e, const struct capsule *c,
 	return commit(c, d, w, outside, a, r);
 }
 
+/*
+ * What the generation will take at most, and at least. The first one is all
+ * of the memory, later ones are taken to change as much as the last one; and
+ * nothing is taken to shrink below an eighth.
+ */
+static void estimate(const struct worker_dump *d, uint64_t *most, uint64_t *least)
+{
+	struct int_list tree = proc_tree(d->root);
+	unsigned before = store_newest(d->step, d->gen);
+	json_t *m = before ? store_manifest(d->step, before, NULL) : NULL;
+
+	*most = 0;
+	for (size_t i = 0; i < tree.n; i++)
+		*most += proc_anonymous(tree.v[i]);
+	if (m) {
+		uint64_t last = (uint64_t)json_integer_value(
+			json_object_get(m, "bytes"));
+
+		*most = last < *most ? last : *most;
+	}
+	*least = *most / 8;
+	json_decref(m);
+	free(tree.v);
+}
+
+/* Better now than when the disk is full: nothing is begun that cannot end. */
+static int check_space(struct worker_dump *d, struct err *err)
+{
+	uint64_t most, least, room = UINT64_MAX;
+	char need[32], have[32];
+	struct statvfs fs;
+
+	estimate(d, &most, &least);
+	if (!fstatvfs(d->step, &fs))
+		room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (least > room)
+		return err_set(err, 0,
+			"the checkpoint needs about %s, and the checkpoint "
+			"directory is full but for %s: free some space, or "
+			"name another one with [checkpoint] dir",
+			show_size(most, need), show_size(room, have));
+	if (d->store.room && least > d->store.room)
+		return err_set(err, 0,
+			"the checkpoint needs about %s, and [checkpoint] "
+			"max_size leaves %s",
+			show_size(most, need),
+			show_size(d->store.room, have));
+	if (d->store.room && d->store.room < room)
+		room = d->store.room;
+	if (most > room && d->store.compression == COMPRESSION_AUTO)
+		d->store.compression = COMPRESSION_ZSTD;
+	return 0;
+}
+
 static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
@@ -254,10 +310,15 @@ static int dump(const struct engine *e, const struct capsule *c,
 void worker_dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
+	struct worker_dump own = *d;
+	struct rusage usage;
+
 	prctl(PR_SET_NAME, "checkpt-worker");
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
-	if (!dump(e, c, d, r))
+	if (!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
+	if (!getrusage(RUSAGE_SELF, &usage))
+		r->rss = (uint64_t)usage.ru_maxrss * 1024;
 	_exit(!r->ok);
 }

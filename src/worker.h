@@ -20,6 +20,7 @@ struct worker_result {
 	double seconds;         /* how long it took, commit included */
 	double frozen;  /* dump: seconds that the tree did not run; for a
 			   last dump, until the worker ended */
+	uint64_t rss;   /* most memory that the worker ever had, in bytes */
 	struct err err; /* if not ok */
 };
 
