@@ -74,8 +74,8 @@ static bool sample_is_worth_it(
 
 	for (size_t i = 0; i < PLACES; i++)
 		memcpy(sample + i * SAMPLE, src + i * (n / PLACES), SAMPLE);
-	return worth_it(ZSTD_compress2(c->pack, dst, bound, sample,
-				sizeof(sample)),
+	return worth_it(
+		ZSTD_compress2(c->pack, dst, bound, sample, sizeof(sample)),
 		sizeof(sample));
 }
 

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "util.h"
 
 #define MAX_THREADS 64
+#define LOADER_NICE 10
 
 enum state {
 	EMPTY,
@@ -41,9 +43,8 @@ struct loader_arg {
 
 static void load(struct held_frame *h, struct pack_lane *lane)
 {
-	int pages = pack_read(h->pack, lane, h->number, h->room, &h->err);
-
-	h->pages = pages > 0 ? (unsigned)pages : 0;
+	if (pack_read(h->pack, lane, h->number, h->room, &h->content, &h->err))
+		h->content = (struct pack_content){.pages = 0};
 }
 
 static void *loader(void *arg)
@@ -52,6 +53,8 @@ static void *loader(void *arg)
 	struct frames *f = a.f;
 
 	free(arg);
+	/* What is read ahead can wait for whoever uses what is there. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE);
 	pthread_mutex_lock(&f->lock);
 	for (;;) {
 		struct held_frame *h;
@@ -67,7 +70,7 @@ static void *loader(void *arg)
 		pthread_mutex_unlock(&f->lock);
 		load(h, a.lane);
 		pthread_mutex_lock(&f->lock);
-		h->state = h->pages ? READY : BAD;
+		h->state = h->content.pages ? READY : BAD;
 		pthread_cond_broadcast(&f->loaded);
 		eventfd_write(f->event, 1);
 	}
@@ -126,7 +129,7 @@ struct frames *frames_new(unsigned threads, struct err *err)
 	if (f->event < 0 || !f->memory)
 		ret = err_set(err, errno, "buffers");
 	for (size_t i = 0; !ret && i < FRAMES_HELD; i++)
-		f->held[i].data = f->held[i].room = f->memory + i * FRAME_BYTES;
+		f->held[i].room = f->memory + i * FRAME_BYTES;
 	if (!ret && !start_loaders(f, threads, err))
 		return f;
 	frames_free(f);
@@ -198,6 +201,9 @@ static struct held_frame *want(
 		h = make_room(f);
 		if (!h)
 			return NULL;
+		if (h->state == READY && h->content.mapped)
+			pack_done(h->pack, h->number);
+		pack_hint(p, number);
 		h->pack = p;
 		h->number = number;
 		h->state = QUEUED;

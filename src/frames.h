@@ -31,8 +31,7 @@ bool frames_want(struct frames *f, struct pack *p, uint32_t number);
 struct held_frame {
 	struct pack *pack;
 	uint32_t number;
-	const unsigned char *data;
-	unsigned pages;
+	struct pack_content content;
 	/* The rest is not the holder's business. */
 	unsigned char *room;
 	unsigned holders;

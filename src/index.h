@@ -53,8 +53,8 @@ struct index_head {
 
 struct index_stream {
 	uint64_t size;
-	uint64_t tail; /* where its end is in S_TAILS */
-	uint32_t name; /* where its name is in S_NAMES */
+	uint64_t tail;     /* where its end is in S_TAILS */
+	uint32_t name;     /* where its name is in S_NAMES */
 	uint16_t name_len; /* without the NUL */
 	uint16_t tail_len;
 };

@@ -116,12 +116,32 @@ struct pack_lane;
 struct pack_lane *pack_lane_new(struct err *err);
 void pack_lane_free(struct pack_lane *l);
 
+/* Frame number n will be read soon: have the disk begin. */
+void pack_hint(const struct pack *p, uint32_t n);
+
+/* A frame, checked. */
+struct pack_content {
+	const unsigned char *data;
+	unsigned pages;
+	bool mapped;     /* data is the file itself, and not buf */
+	uint64_t offset; /* then: where it is in the file */
+};
+
 /*
- * Read frame number n, check it and unpack it into buf (FRAME_BYTES). Returns
- * how many pages it has, or -1 with *err.
+ * Read frame number n and check it; if it has to be unpacked, into buf
+ * (FRAME_BYTES). -1 with *err.
  */
 int pack_read(struct pack *p, struct pack_lane *l, uint32_t n,
-	unsigned char *buf, struct err *err);
+	unsigned char *buf, struct pack_content *out, struct err *err);
+
+/* A mapped frame is not needed any more; it may be read again, though. */
+void pack_done(const struct pack *p, uint32_t n);
+
+/*
+ * Give n bytes of the file to a pipe, as splice(2) does, without a copy.
+ */
+ssize_t pack_splice(const struct pack *p, uint64_t offset, int pipe, size_t n,
+	unsigned flags);
 
 uint32_t pack_pages(const struct pack *p);
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
@@ -14,12 +15,13 @@ struct pack {
 	int fd;
 	unsigned gen;
 	struct pack_tail tail;
+	const unsigned char *map;
+	size_t size;
 };
 
 struct pack_lane {
 	struct codec *codec;
-	unsigned char *stored;
-	size_t room;
+	size_t room; /* no frame is stored in more bytes */
 };
 
 static int read_at(int fd, void *buf, size_t n, uint64_t offset)
@@ -113,6 +115,18 @@ static int check_table(const struct pack *p, struct err *err)
 	return ret;
 }
 
+/* What is given to criu is this, and no copy. */
+static int map_pack(struct pack *p, uint64_t size, struct err *err)
+{
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, p->fd, 0);
+
+	if (map == MAP_FAILED)
+		return err_set(err, errno, "map it");
+	p->map = map;
+	p->size = size;
+	return 0;
+}
+
 static int open_pack(struct pack *p, int step, const struct pack_id *id,
 	uint64_t size, struct err *err)
 {
@@ -128,9 +142,10 @@ static int open_pack(struct pack *p, int step, const struct pack_id *id,
 	if ((uint64_t)st.st_size != size)
 		return err_set(err, 0, "it has %lld bytes instead of %llu",
 			(long long)st.st_size, (unsigned long long)size);
-	if (check_head(p, id, err) || check_tail(p, id, size, err))
+	if (check_head(p, id, err) || check_tail(p, id, size, err) ||
+		check_table(p, err))
 		return -1;
-	return check_table(p, err);
+	return map_pack(p, size, err);
 }
 
 struct pack *pack_open(int step, unsigned gen, const struct pack_id *id,
@@ -150,6 +165,8 @@ void pack_close(struct pack *p)
 {
 	if (!p)
 		return;
+	if (p->map)
+		munmap((void *)(uintptr_t)p->map, p->size);
 	release_fd(&p->fd);
 	free(p);
 }
@@ -160,11 +177,9 @@ struct pack_lane *pack_lane_new(struct err *err)
 
 	l->codec = codec_new(1, err);
 	l->room = codec_bound(FRAME_BYTES);
-	l->stored = malloc(l->room);
-	if (l->codec && l->stored)
+	if (l->codec)
 		return l;
 	pack_lane_free(l);
-	err_set(err, ENOMEM, "buffers");
 	return NULL;
 }
 
@@ -173,7 +188,6 @@ void pack_lane_free(struct pack_lane *l)
 	if (!l)
 		return;
 	codec_free(l->codec);
-	free(l->stored);
 	free(l);
 }
 
@@ -189,36 +203,78 @@ static bool frame_is_sane(const struct pack *p, const struct pack_lane *l,
 				    : f->stored <= l->room;
 }
 
-static int read_frame(struct pack *p, struct pack_lane *l, uint32_t n,
-	unsigned char *buf, struct err *err)
+static int find_frame(
+	const struct pack *p, uint32_t n, struct pack_frame *f, struct err *err)
 {
-	struct pack_frame f;
-	unsigned char *to;
-
 	if (n >= p->tail.frames)
 		return err_set(err, 0, "there are only %u", p->tail.frames);
-	if (read_at(p->fd, &f, sizeof(f), p->tail.table + n * sizeof(f)))
+	if (read_at(p->fd, f, sizeof(*f), p->tail.table + n * sizeof(*f)))
 		return err_set(err, errno, "read the table");
+	return 0;
+}
+
+static int read_frame(struct pack *p, struct pack_lane *l, uint32_t n,
+	unsigned char *buf, struct pack_content *out, struct err *err)
+{
+	struct pack_frame f;
+	const unsigned char *stored;
+
+	if (find_frame(p, n, &f, err))
+		return -1;
 	if (!frame_is_sane(p, l, &f))
 		return err_set(err, 0, "its entry is damaged");
-	to = f.codec == PACK_RAW ? buf : l->stored;
-	if (read_at(p->fd, to, f.stored, f.offset))
-		return err_set(err, errno, "read");
-	if (XXH3_64bits(to, f.stored) != f.check)
+	stored = p->map + f.offset;
+	if (XXH3_64bits(stored, f.stored) != f.check)
 		return err_set(err, 0, "its checksum does not fit");
-	if (f.codec == PACK_ZSTD && codec_decompress(l->codec, to, f.stored,
-					    buf, (size_t)f.pages * PAGE, err))
-		return -1;
-	return f.pages;
+	*out = (struct pack_content){stored, f.pages, true, f.offset};
+	if (f.codec == PACK_RAW)
+		return 0;
+	out->data = buf;
+	out->mapped = false;
+	return codec_decompress(
+		l->codec, stored, f.stored, buf, (size_t)f.pages * PAGE, err);
 }
 
 int pack_read(struct pack *p, struct pack_lane *l, uint32_t n,
-	unsigned char *buf, struct err *err)
+	unsigned char *buf, struct pack_content *out, struct err *err)
 {
-	int pages = read_frame(p, l, n, buf, err);
+	int ret = read_frame(p, l, n, buf, out, err);
 
-	return pages < 0 ? err_wrap(err, "pack %u, frame %u", p->gen, n)
-			 : pages;
+	if (ret)
+		return err_wrap(err, "pack %u, frame %u", p->gen, n);
+	if (!out->mapped)
+		pack_done(p, n);
+	return 0;
+}
+
+ssize_t pack_splice(const struct pack *p, uint64_t offset, int pipe, size_t n,
+	unsigned flags)
+{
+	off_t from = (off_t)offset;
+
+	return splice(p->fd, &from, pipe, NULL, n, flags);
+}
+
+void pack_hint(const struct pack *p, uint32_t n)
+{
+	struct pack_frame f;
+
+	if (!find_frame(p, n, &f, NULL))
+		posix_fadvise(
+			p->fd, (off_t)f.offset, f.stored, POSIX_FADV_WILLNEED);
+}
+
+void pack_done(const struct pack *p, uint32_t n)
+{
+	/* Pages of the machine may be larger than ours. */
+	uint64_t unit = (uint64_t)sysconf(_SC_PAGESIZE), from, to;
+	struct pack_frame f;
+
+	if (find_frame(p, n, &f, NULL) || f.offset + f.stored > p->size)
+		return;
+	from = f.offset / unit * unit;
+	to = f.offset + f.stored;
+	madvise((void *)(uintptr_t)(p->map + from), to - from, MADV_DONTNEED);
 }
 
 uint32_t pack_pages(const struct pack *p)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* store_read.c - streams of a generation, from its index and its packs */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <xxhash.h>
@@ -14,7 +15,10 @@
 #define AHEAD_PAGES (FRAMES_HELD / 2 * FRAME_PAGES)
 
 /* With one call that much at most is written. */
-#define MAX_IOV 64
+#define MAX_IOV 256
+
+/* From so many bytes on a call for one piece is cheaper than one for many. */
+#define LONG_PIECE 65536
 
 /* Extents of one stream that follow each other. */
 struct run {
@@ -44,6 +48,7 @@ struct place {
 struct store_cursor {
 	uint32_t stream;
 	uint32_t tail_len;
+	bool no_pipe;
 	struct place at, ahead;
 };
 
@@ -315,13 +320,19 @@ struct gathered {
 	struct iovec iov[MAX_IOV];
 	struct held_frame *held[MAX_IOV];
 	int n, n_held;
+	bool lasting; /* none of it will ever change, so it can be lent */
+	/* The first piece, if it lies in a pack as it is. */
+	struct pack *pack;
+	uint64_t offset;
 };
 
+/* 1: added; 0: it has to wait; -1 with *err */
 static int gather_one(const struct store_reader *r, const struct piece *q,
 	bool wait, struct gathered *g, struct err *err)
 {
 	struct held_frame *h;
 	const unsigned char *data = q->data;
+	bool lasting = true;
 	int ret;
 
 	if (q->pack) {
@@ -329,10 +340,18 @@ static int gather_one(const struct store_reader *r, const struct piece *q,
 		if (ret <= 0)
 			return ret;
 		g->held[g->n_held++] = h;
-		if (q->offset + q->len > (size_t)h->pages * PAGE)
+		if (q->offset + q->len > (size_t)h->content.pages * PAGE)
 			return err_set(err, 0, "a frame is too short");
-		data = h->data + q->offset;
+		data = h->content.data + q->offset;
+		lasting = h->content.mapped;
+		if (lasting && !g->n) {
+			g->pack = q->pack;
+			g->offset = h->content.offset + q->offset;
+		}
 	}
+	if (g->n && lasting != g->lasting)
+		return 0;
+	g->lasting = lasting;
 	g->iov[g->n++] = (struct iovec){(void *)(uintptr_t)data, q->len};
 	return 1;
 }
@@ -355,6 +374,29 @@ static int gather(const struct store_reader *r, struct store_cursor *c,
 	return ret < 0 && !g->n ? damaged(r, err) : 0;
 }
 
+/*
+ * A pipe takes pages of the mapped pack as they are: who reads them copies
+ * them straight to where they belong.
+ */
+static ssize_t give(
+	struct store_cursor *c, int fd, const struct gathered *g, bool wait)
+{
+	unsigned flags = wait ? 0 : SPLICE_F_NONBLOCK;
+	ssize_t n = -1;
+
+	if (g->lasting && !c->no_pipe) {
+		if (g->pack && g->iov[0].iov_len >= LONG_PIECE)
+			n = pack_splice(g->pack, g->offset, fd,
+				g->iov[0].iov_len, flags);
+		else
+			n = vmsplice(fd, g->iov, (size_t)g->n, flags);
+		c->no_pipe = n < 0 && (errno == EBADF || errno == EINVAL);
+	}
+	if (!g->lasting || c->no_pipe)
+		n = writev(fd, g->iov, g->n);
+	return n;
+}
+
 enum store_fed store_feed(struct store_reader *r, struct store_cursor *c,
 	int fd, bool wait, struct err *err)
 {
@@ -366,7 +408,7 @@ enum store_fed store_feed(struct store_reader *r, struct store_cursor *c,
 	if (gather(r, c, wait, &g, err))
 		ret = STORE_FAILED;
 	if (g.n) {
-		n = writev(fd, g.iov, g.n);
+		n = give(c, fd, &g, wait);
 		ret = STORE_FULL;
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			err_set(err, errno, "write the stream");
@@ -419,11 +461,11 @@ static int verify_piece(struct store_reader *r, const struct piece *q,
 		return 0;
 	if (frames_get(r->frames, q->pack, q->frame, true, &h, err) < 0)
 		return -1;
-	ret = q->offset + q->len > (size_t)h->pages * PAGE
+	ret = q->offset + q->len > (size_t)h->content.pages * PAGE
 		      ? err_set(err, 0, "a frame is too short")
 		      : 0;
 	for (size_t i = 0; !ret && i < q->len; i += PAGE)
-		ret = verify_page(r, h->data + q->offset + i,
+		ret = verify_page(r, h->content.data + q->offset + i,
 			number + (uint32_t)(i / PAGE), err);
 	frames_put(r->frames, h);
 	return ret;

@@ -132,8 +132,7 @@ static uint64_t room_left(const struct sup *u)
 	if (!most)
 		return 0;
 	for (unsigned step = 1;; step++) {
-		auto_close int dir =
-			chain_open_step(u->s->chain, step, NULL);
+		auto_close int dir = chain_open_step(u->s->chain, step, NULL);
 
 		if (dir < 0)
 			break;

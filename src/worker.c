@@ -232,7 +232,8 @@ static int fill(const struct engine *e, const struct capsule *c,
  * of the memory, later ones are taken to change as much as the last one; and
  * nothing is taken to shrink below an eighth.
  */
-static void estimate(const struct worker_dump *d, uint64_t *most, uint64_t *least)
+static void estimate(
+	const struct worker_dump *d, uint64_t *most, uint64_t *least)
 {
 	struct int_list tree = proc_tree(d->root);
 	unsigned before = store_newest(d->step, d->gen);
@@ -272,8 +273,7 @@ static int check_space(struct worker_dump *d, struct err *err)
 		return err_set(err, 0,
 			"the checkpoint needs about %s, and [checkpoint] "
 			"max_size leaves %s",
-			show_size(most, need),
-			show_size(d->store.room, have));
+			show_size(most, need), show_size(d->store.room, have));
 	if (d->store.room && d->store.room < room)
 		room = d->store.room;
 	if (most > room && d->store.compression == COMPRESSION_AUTO)
