@@ -79,3 +79,47 @@ legs_of() { grep -c '"event":"leg"' "$journal"; }
 	plainly checkpointer -q "${options[@]}" restore t >>out 2>>err
 	want_same out want
 }
+
+@test "no capsule: what was exported is restored by plain criu" {
+	local criu=criu
+
+	capable
+	[ "$(id -u)" = 0 ] || criu=$CRIU_CAPABLE
+	# Of its own, so that nothing has to be given back by descriptor.
+	cat >own.sh <<-'S'
+		exec </dev/null >log 2>&1
+		for ((i = 1; ; i++)); do
+			echo "line $i"
+			[ ! -e stop ] || break
+			sleep 0.02
+		done
+		echo end
+	S
+	start "${options[@]}" -- bash own.sh
+	await log 'line 5$'
+	kill -TERM "$pid"
+	ends_with 75
+	checkpointer export t 1 images
+	lines=$(wc -l <log)
+	options=(--unprivileged)
+	[ "$(id -u)" != 0 ] || options=()
+	# The script itself was opened from outside, if bash still holds it.
+	exec 5</dev/null 6</dev/null 7</dev/null 8</dev/null
+	python3 - >inherit <<-'P'
+		import json
+		outside = json.load(open("images/manifest.json"))["outside"]
+		for i, o in enumerate(outside):
+		    print(f"--inherit-fd\nfd[{i + 5}]:{o['key']}")
+	P
+	mapfile -t -O "${#options[@]}" options <inherit
+	(cd images && PATH=$PATH:/usr/sbin "$criu" restore "${options[@]}" -D . \
+		--restore-detached --skip-file-rwx-check --manage-cgroups=ignore \
+		--file-locks --network-lock skip -v2 -o restore.log) ||
+		fail "$(tail -n 5 images/restore.log)"
+	await log "line $((lines + 3))"
+	touch stop
+	await log '^end$'
+	# No line twice, and none left out.
+	[ "$(grep -c '^line' log)" = "$(sort -u log | grep -c '^line')" ]
+	[ "$(tail -n 2 log | head -n 1)" = "line $(grep -c '^line' log)" ]
+}
