@@ -440,7 +440,7 @@ static int put_slots(struct out *o, const struct spool *hashes,
 	m.s = index_slots(m.pages);
 	if (begin_part(o, p, m.s.windows * m.s.window * sizeof(uint32_t), err))
 		return -1;
-	if (!m.pages)
+	if (!m.pages || !m.s.window)
 		return 0;
 	m.window = malloc(m.s.window * sizeof(*m.window));
 	if (!m.window)

@@ -216,7 +216,7 @@ static int find_frame(
 static int read_frame(struct pack *p, struct pack_lane *l, uint32_t n,
 	unsigned char *buf, struct pack_content *out, struct err *err)
 {
-	struct pack_frame f;
+	struct pack_frame f = {0};
 	const unsigned char *stored;
 
 	if (find_frame(p, n, &f, err))
@@ -257,7 +257,7 @@ ssize_t pack_splice(const struct pack *p, uint64_t offset, int pipe, size_t n,
 
 void pack_hint(const struct pack *p, uint32_t n)
 {
-	struct pack_frame f;
+	struct pack_frame f = {0};
 
 	if (!find_frame(p, n, &f, NULL))
 		posix_fadvise(
@@ -268,7 +268,7 @@ void pack_done(const struct pack *p, uint32_t n)
 {
 	/* Pages of the machine may be larger than ours. */
 	uint64_t unit = (uint64_t)sysconf(_SC_PAGESIZE), from, to;
-	struct pack_frame f;
+	struct pack_frame f = {0};
 
 	if (find_frame(p, n, &f, NULL) || f.offset + f.stored > p->size)
 		return;

@@ -283,14 +283,11 @@ static void choose_way(struct pack_writer *w)
 {
 	const struct rate *cached = &w->trial[0], *direct = &w->trial[1];
 
-	if (!w->can_direct)
-		set_direct(w, false);
-	else if (direct->bytes < TRIAL)
-		set_direct(w, true);
-	else if (cached->bytes < TRIAL)
-		set_direct(w, false);
-	else
-		set_direct(w, speed(direct) >= speed(cached));
+	bool better = speed(direct) >= speed(cached);
+
+	if (direct->bytes < TRIAL || cached->bytes < TRIAL)
+		better = direct->bytes < TRIAL;
+	set_direct(w, w->can_direct && better);
 }
 
 static int write_out(struct pack_writer *w, struct iovec *iov, int n,

@@ -258,7 +258,7 @@ static int remove_files(int step, unsigned gen, bool with_pack, struct err *err)
 {
 	DIR *d = list_dir(step);
 	struct dirent *e;
-	const char *kind;
+	const char *kind = "";
 	int ret = 0;
 
 	if (!d)

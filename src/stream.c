@@ -85,6 +85,8 @@ static int read_all(int fd, void *buf, size_t n)
 	unsigned char *p = buf;
 	size_t done = 0;
 
+	if (fd < 0)
+		return 0;
 	while (done < n) {
 		ssize_t got = read(fd, p + done, n - done);
 
@@ -368,6 +370,8 @@ static int on_capture(
 	case EV_WAKE:
 		return on_wake(c, err);
 	default:
+		if (e->data.u64 >= c->loop.n)
+			return 0;
 		s = &c->loop.source[e->data.u64];
 		return s->fd >= 0 ? take_image(c, s, err) : 0;
 	}
@@ -625,6 +629,8 @@ static int on_serve(
 	case EV_WAKE:
 		return feed_stalled(s, err);
 	default:
+		if (e->data.u64 >= s->loop.n)
+			return 0;
 		src = &s->loop.source[e->data.u64];
 		return src->fd >= 0 ? feed(s, src, err) : 0;
 	}

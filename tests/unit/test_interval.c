@@ -41,13 +41,14 @@ static void test_grows(void **state)
 	double last = 0, cost = 0.001;
 
 	(void)state;
-	for (int i = 0; i < 16; i++, cost *= 3) {
+	for (int i = 0; i < 16; i++) {
 		double best = interval_best(cost, cost, WEEK);
 
 		assert_true(best > last);
 		assert_true(best >= 10 * cost);
 		assert_true(best <= interval_best(cost, cost, 2 * WEEK));
 		last = best;
+		cost *= 3;
 	}
 }
 
