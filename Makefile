@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Makefile - needs GNU make; the settings are in config.mak, from configure
 #
-#   all check install uninstall    clean distclean    dist    lint format
+#   all check fuzz install uninstall    clean distclean    dist    lint format
 #
-# check runs the unit tests, which need neither root nor CRIU nor Slurm.
+# fuzz needs clang; check runs the unit tests, which need neither root nor CRIU nor Slurm.
 
 srcdir = .
 INSTALL = install
@@ -86,6 +86,40 @@ check: all $(UNIT)
 	echo '== all $(words $(UNIT)) unit test programs passed'
 endif
 
+# Harnesses for clang's libFuzzer: so many inputs each, but not for longer.
+FUZZ_CC = clang
+FUZZ_RUNS = 20000
+FUZZ_SECONDS = 20
+FUZZ := $(patsubst $(srcdir)/%.c,%,$(wildcard $(srcdir)/tests/fuzz/fuzz_*.c))
+FUZZ_OBJ = $(patsubst %,tests/fuzz/%.o,codec err frames index log pack_read \
+	pack_write pages spool store store_read store_write stream text util)
+FUZZ_FLAGS = -std=gnu17 -D_GNU_SOURCE -O1 -g -pthread $(ALL_CPPFLAGS) \
+	-fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+$(FUZZ_OBJ): tests/fuzz/%.o: $(srcdir)/src/%.c config.mak
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(FUZZ): %: $(srcdir)/%.c $(srcdir)/tests/fuzz/fuzz.h $(FUZZ_OBJ)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) $(LINK_LIBS)
+
+# In memory, as each input is a file. The seeds are what is good.
+fuzz: $(FUZZ)
+	@top=$$PWD work=$$(mktemp -d -p /dev/shm || mktemp -d) && cd $$work && \
+	mkdir index pack manifest request && \
+	printf '\000\001x' >index/1 && printf '\000\020xyz' >pack/1 && \
+	printf '{"version":2,"gen":2,"host":"here"}' >manifest/1 && \
+	printf '\n\rinventory.img' >request/1 && \
+	for t in $(FUZZ); do \
+		echo "== $$t"; \
+		"$$top/$$t" -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS) \
+			-timeout=10 -print_final_stats=1 "$${t##*_}" 2>&1 | \
+			tee log | grep -E '^(stat::number_of|Done)' && \
+		grep -q '^Done' log || { cat log; mkdir -p "$$top/crash"; \
+			cp crash-* timeout-* leak-* oom-* "$$top/crash"; \
+			cd "$$top" && rm -rf "$$work"; exit 1; }; \
+	done; cd "$$top" && rm -rf "$$work"
+
 # The place of a manual page: man1/checkpointer.1
 man_target = $(DESTDIR)$(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
 
@@ -118,7 +152,7 @@ uninstall:
 	@echo 'left: $(DESTDIR)$(sysconfdir)/checkpointer.ini'
 
 clean:
-	rm -f checkpointer src/*.[od] tests/unit/*.[od] $(UNIT)
+	rm -f checkpointer src/*.[od] tests/unit/*.[od] tests/fuzz/*.o $(UNIT) $(FUZZ)
 
 distclean: clean
 	rm -f config.mak config.log $(PACKAGE).tar $(PACKAGE).tar.gz
@@ -136,7 +170,8 @@ dist:
 		date=$$(git log -1 --format=%ct) && git ls-files -z >$(LIST); \
 	else \
 		date=$$(stat -c %Y VERSION) && find $(DIST) ! -type d \
-			! -name '*.[od]' $(UNIT:%=! -path %) -print0 >$(LIST); \
+			! -name '*.[od]' $(UNIT:%=! -path %) \
+			$(FUZZ:%=! -path %) -print0 >$(LIST); \
 	fi && LC_ALL=C sort -z -o $(LIST) $(LIST) && \
 	tar -c -f $(LIST:.list=.tar) --format=ustar --hard-dereference \
 		--mtime=@$${SOURCE_DATE_EPOCH:-$$date} --mode=u=rwX,go=rX \
@@ -195,6 +230,6 @@ format:
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
 
-.PHONY: all check install uninstall clean distclean dist format
+.PHONY: all check fuzz install uninstall clean distclean dist format
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-analyzer lint-shell lint-man
 .DELETE_ON_ERROR:

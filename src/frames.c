@@ -13,6 +13,9 @@
 #define MAX_THREADS 64
 #define LOADER_NICE 10
 
+/* A power of two. */
+#define NEAR 256
+
 enum state {
 	EMPTY,
 	QUEUED,
@@ -27,6 +30,7 @@ struct frames {
 	pthread_mutex_t lock;
 	pthread_cond_t queued, loaded;
 	struct held_frame held[FRAMES_HELD];
+	struct held_frame *near[NEAR];         /* where a frame was last seen */
 	struct held_frame *queue[FRAMES_HELD]; /* a ring */
 	unsigned first, n_queued;
 	uint64_t clock;
@@ -164,13 +168,27 @@ int frames_fd(const struct frames *f)
 
 /* All below is under the lock. */
 
+static bool holds(
+	const struct held_frame *h, const struct pack *p, uint32_t number)
+{
+	return h && h->state != EMPTY && h->pack == p && h->number == number;
+}
+
+/*
+ * A page here and a page there, each from another pack: that is how most of a
+ * later generation is read, so it must not take long.
+ */
 static struct held_frame *find(
 	struct frames *f, const struct pack *p, uint32_t number)
 {
+	struct held_frame **near =
+		&f->near[((uintptr_t)p / 64 + number) & (NEAR - 1)];
+
+	if (holds(*near, p, number))
+		return *near;
 	for (size_t i = 0; i < FRAMES_HELD; i++)
-		if (f->held[i].state != EMPTY && f->held[i].pack == p &&
-			f->held[i].number == number)
-			return &f->held[i];
+		if (holds(&f->held[i], p, number))
+			return *near = &f->held[i];
 	return NULL;
 }
 

@@ -10,7 +10,7 @@
 #include "pack.h"
 
 /* So many are in memory at a time. */
-#define FRAMES_HELD 64
+#define FRAMES_HELD 96
 
 struct frames;
 

@@ -11,8 +11,8 @@
 #include "store.h"
 #include "util.h"
 
-/* Frames are asked for so many pages ahead: half of what can be held. */
-#define AHEAD_PAGES (FRAMES_HELD / 2 * FRAME_PAGES)
+/* Frames are asked for so many pages ahead: a third of what can be held. */
+#define AHEAD_PAGES (FRAMES_HELD / 3 * FRAME_PAGES)
 
 /* With one call that much at most is written. */
 #define MAX_IOV 256
