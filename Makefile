@@ -3,7 +3,8 @@
 #
 #   all check fuzz install uninstall    clean distclean    dist    lint format
 #
-# fuzz needs clang; check runs the unit tests, which need neither root nor CRIU nor Slurm.
+# check runs the unit tests, which need neither root nor CRIU nor Slurm; fuzz
+# runs what reads files and messages on damaged ones, and needs clang.
 
 srcdir = .
 INSTALL = install
