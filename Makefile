@@ -92,8 +92,8 @@ FUZZ_CC = clang
 FUZZ_RUNS = 20000
 FUZZ_SECONDS = 20
 FUZZ := $(patsubst $(srcdir)/%.c,%,$(wildcard $(srcdir)/tests/fuzz/fuzz_*.c))
-FUZZ_OBJ = $(patsubst %,tests/fuzz/%.o,codec err frames index log pack_read \
-	pack_write pages spool store store_read store_write stream text util)
+FUZZ_OBJ = $(patsubst %,tests/fuzz/%.o,codec disk err frames index log pack_read \
+	pack_write pages spool store store_read store_write request text util)
 FUZZ_FLAGS = -std=gnu17 -D_GNU_SOURCE -O1 -g -pthread $(ALL_CPPFLAGS) \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "disk.h"
 #include "util.h"
 
 /* So large is an element of each section. */
@@ -348,7 +349,7 @@ struct out {
 static int put(struct out *o, const void *data, size_t n, struct err *err)
 {
 	if (write_all(o->fd, data, n))
-		return pack_write_error("the index", err);
+		return disk_error("the index", err);
 	XXH3_128bits_update(o->body, data, n);
 	o->at += n;
 	return 0;
@@ -474,7 +475,7 @@ static int finish_index(struct out *o, struct index_head *h, struct err *err)
 	h->body = (struct page_hash){body.low64, body.high64};
 	h->check = XXH3_64bits(h, offsetof(struct index_head, check));
 	if (pwrite(o->fd, h, sizeof(*h), 0) != sizeof(*h) || fsync(o->fd))
-		return pack_write_error("the index", err);
+		return disk_error("the index", err);
 	return 0;
 }
 

@@ -335,35 +335,6 @@ static int numbers_are_free(const struct self *k, struct err *err)
 	return 0;
 }
 
-/* A process that gives criu its images; its failure is in *failure. */
-static pid_t begin_serving(const struct self *k, struct err *failure)
-{
-	int sock = stream_listen_serve(k->capsule.work, failure);
-	pid_t pid = sock < 0 ? -1 : fork();
-
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, "checkpt-images");
-		_exit(stream_serve(sock, k->plan->capsule.generation, failure)
-				? 1
-				: 0);
-	}
-	if (sock >= 0 && pid < 0)
-		err_set(failure, errno, "fork");
-	release_fd(&sock);
-	return pid;
-}
-
-/* criu is done with it, or has failed. */
-static void end_serving(pid_t pid)
-{
-	if (pid <= 0)
-		return;
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
 /* What the images do not give is the reason for whatever criu says of it. */
 static pid_t run_criu(const struct self *k, struct err *err)
 {
@@ -372,11 +343,11 @@ static pid_t run_criu(const struct self *k, struct err *err)
 	pid_t server, root = -1;
 
 	failure->text[0] = '\0';
-	server = begin_serving(k, failure);
+	server = stream_serve(k->capsule.work, p->capsule.generation, failure);
 	if (server > 0)
 		root = engine_restore(&p->engine,
 			json_object_get(p->manifest, "outside"), err);
-	end_serving(server);
+	stream_served(server);
 	if (root <= 0 && failure->text[0])
 		*err = *failure;
 	return root;

@@ -148,9 +148,6 @@ uint32_t pack_pages(const struct pack *p);
 /* Give its page cache back: nobody will read it again soon. */
 void pack_forget(const struct pack *p);
 
-/* A failure to write, errno, in words that help. Returns -1. */
-int pack_write_error(const char *what, struct err *err);
-
 /* The name of a generation's pack. */
 void pack_name(unsigned gen, char buf[24]);
 

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "codec.h"
+#include "disk.h"
 #include "pack.h"
 #include "spool.h"
 #include "util.h"
@@ -21,9 +22,6 @@
 #define FRAMES 48
 #define BATCH  16
 
-/* This much is tried directly, and as much through the page cache. */
-#define TRIAL (16U << 20)
-
 #define MAX_THREADS 64
 
 struct queue {
@@ -31,13 +29,8 @@ struct queue {
 	unsigned n;
 };
 
-/* How fast something has gone, lately. */
-struct rate {
-	double bytes, seconds;
-};
-
 struct pack_writer {
-	int fd;
+	struct disk disk;
 	struct err err;     /* the first failure */
 	uint64_t end, room; /* where the next frame goes, and may go */
 	struct pack_head head;
@@ -54,12 +47,10 @@ struct pack_writer {
 	uint32_t given, written;     /* numbers of the next frames */
 	bool failed, no_more;
 
-	/* How much is compressed, and how it is written. */
+	/* How much is compressed. */
 	enum compression compression;
 	struct rate packs, writes; /* a thread's; the disk's */
 	double squeezed;           /* bytes out for a byte in */
-	bool direct, can_direct;
-	struct rate trial[2]; /* through the page cache, directly */
 
 	pthread_t packer[MAX_THREADS], writer;
 	struct codec *codec[MAX_THREADS];
@@ -70,28 +61,6 @@ struct pack_writer {
 void pack_name(unsigned gen, char buf[24])
 {
 	snprintf(buf, 24, "%04u.pack", gen);
-}
-
-int pack_write_error(const char *what, struct err *err)
-{
-	switch (errno) {
-	case ENOSPC:
-		return err_set(err, errno,
-			"the checkpoint directory is full: free some space, or "
-			"name another one with [checkpoint] dir");
-	case EDQUOT:
-		return err_set(err, errno,
-			"your quota in the checkpoint directory is used up: "
-			"free some space, or name another directory with "
-			"[checkpoint] dir");
-	case EFBIG:
-		return err_set(err, errno,
-			"%s is larger than the limit on the size of files "
-			"(ulimit -f)",
-			what);
-	default:
-		return err_set(err, errno, "write %s", what);
-	}
 }
 
 static void push(struct queue *q, struct frame *f)
@@ -127,22 +96,6 @@ static void fail(struct pack_writer *w, const struct err *err)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* The past counts less and less. */
-static void measure(struct rate *r, double bytes, double seconds)
-{
-	if (r->bytes > TRIAL) {
-		r->bytes /= 2;
-		r->seconds /= 2;
-	}
-	r->bytes += bytes;
-	r->seconds += seconds;
-}
-
-static double speed(const struct rate *r)
-{
-	return r->seconds > 0 ? r->bytes / r->seconds : 0;
-}
-
 /* --- compressing --- */
 
 /*
@@ -152,7 +105,8 @@ static double speed(const struct rate *r)
  */
 static bool shall_pack(const struct pack_writer *w, uint32_t number)
 {
-	double disk = speed(&w->writes), cpu = speed(&w->packs) * w->threads;
+	double disk = rate_speed(&w->writes),
+	       cpu = rate_speed(&w->packs) * w->threads;
 
 	if (w->compression != COMPRESSION_AUTO)
 		return w->compression == COMPRESSION_ZSTD;
@@ -215,7 +169,7 @@ static void *packer(void *arg)
 		n = (double)f->pages * PAGE;
 		pthread_mutex_lock(&w->lock);
 		if (took > 0) {
-			measure(&w->packs, n, took);
+			rate_add(&w->packs, n, took);
 			w->squeezed +=
 				((double)f->stored / n - w->squeezed) / 8;
 		}
@@ -242,80 +196,6 @@ static int note_frame(struct pack_writer *w, const struct frame *f,
 	return spool_add(&w->table, &e, sizeof(e), err);
 }
 
-static int write_at(struct pack_writer *w, struct iovec *iov, int n,
-	uint64_t offset, struct err *err)
-{
-	while (n > 0) {
-		ssize_t done = pwritev(w->fd, iov, n, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return pack_write_error("the pack", err);
-		offset += (uint64_t)done;
-		for (; n > 0 && (size_t)done >= iov->iov_len; iov++, n--)
-			done -= (ssize_t)iov->iov_len;
-		if (n > 0) {
-			iov->iov_base = (char *)iov->iov_base + done;
-			iov->iov_len -= (size_t)done;
-		}
-	}
-	return 0;
-}
-
-static void set_direct(struct pack_writer *w, bool on)
-{
-	int flags = fcntl(w->fd, F_GETFL);
-
-	if (on == w->direct || flags < 0)
-		return;
-	if (!fcntl(w->fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT))
-		w->direct = on;
-	else
-		w->can_direct = false;
-}
-
-/*
- * Past the page cache or through it: what is faster differs from file system
- * to file system, so both are tried.
- */
-static void choose_way(struct pack_writer *w)
-{
-	const struct rate *cached = &w->trial[0], *direct = &w->trial[1];
-
-	bool better = speed(direct) >= speed(cached);
-
-	if (direct->bytes < TRIAL || cached->bytes < TRIAL)
-		better = direct->bytes < TRIAL;
-	set_direct(w, w->can_direct && better);
-}
-
-static int write_out(struct pack_writer *w, struct iovec *iov, int n,
-	uint64_t bytes, struct err *err)
-{
-	struct iovec copy[BATCH];
-	int ret;
-
-	choose_way(w);
-	memcpy(copy, iov, (size_t)n * sizeof(*iov));
-	ret = write_at(w, iov, n, w->end, err);
-	/* Some file systems take the flag and refuse the write. */
-	if (ret && w->direct && err->num == EINVAL) {
-		w->can_direct = false;
-		set_direct(w, false);
-		ret = write_at(w, copy, n, w->end, err);
-	}
-	if (ret || w->direct)
-		return ret;
-	/* It is not needed in the page cache, and fsync has less to do. */
-	if (!sync_file_range(w->fd, (off_t)w->end, (off_t)bytes,
-		    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-			    SYNC_FILE_RANGE_WAIT_AFTER))
-		posix_fadvise(w->fd, (off_t)w->end, (off_t)bytes,
-			POSIX_FADV_DONTNEED);
-	return 0;
-}
-
 /* Frames begin at multiples of a page: that is what O_DIRECT asks for. */
 static size_t padded(const struct frame *f)
 {
@@ -339,7 +219,7 @@ static int write_batch(struct pack_writer *w, struct frame **f, unsigned n,
 		return err_set(err, 0,
 			"the checkpoint is larger than [checkpoint] max_size "
 			"leaves room for");
-	if (write_out(w, iov, (int)n, *bytes, err))
+	if (disk_write(&w->disk, iov, (int)n, w->end, *bytes, err))
 		return -1;
 	*seconds = now_mono() - start;
 	for (unsigned i = 0; i < n; i++) {
@@ -393,9 +273,7 @@ static void *writer(void *arg)
 		pthread_mutex_lock(&w->lock);
 		if (ret)
 			break;
-		measure(&w->writes, (double)bytes, seconds);
-		if (w->trial[w->direct].bytes < TRIAL)
-			measure(&w->trial[w->direct], (double)bytes, seconds);
+		rate_add(&w->writes, (double)bytes, seconds);
 		while (n > 0)
 			push(&w->free, batch[--n]);
 		pthread_cond_broadcast(&w->freed);
@@ -500,8 +378,8 @@ static int write_head(struct pack_writer *w, unsigned gen, struct err *err)
 		return err_set(err, errno, "getrandom");
 	h->check = XXH3_64bits(h, offsetof(struct pack_head, check));
 	memcpy(page, h, sizeof(*h));
-	if (write_all(w->fd, page, PAGE))
-		return pack_write_error("the pack", err);
+	if (write_all(w->disk.fd, page, PAGE))
+		return disk_error("the pack", err);
 	w->end = PAGE;
 	return 0;
 }
@@ -521,13 +399,12 @@ struct pack_writer *pack_create(
 	w->compression = o->compression;
 	w->squeezed = 1;
 	w->room = o->room;
-	w->can_direct = true;
 	pack_name(gen, name);
-	w->fd = openat(step, name,
+	w->disk.fd = openat(step, name,
 		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (w->fd < 0)
+	if (w->disk.fd < 0)
 		err_set(err, errno, "create %s", name);
-	if (w->fd < 0 || write_head(w, gen, err) ||
+	if (w->disk.fd < 0 || write_head(w, gen, err) ||
 		spool_open(&w->table, step, err) || make_buffers(w, err) ||
 		start_threads(w, o, err)) {
 		pack_release(w);
@@ -567,8 +444,8 @@ static int write_table(struct pack_writer *w, uint64_t *check, struct err *err)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0 || write_all(w->fd, buf, (size_t)n)) {
-			ret = pack_write_error("the pack", err);
+		if (n <= 0 || write_all(w->disk.fd, buf, (size_t)n)) {
+			ret = disk_error("the pack", err);
 			break;
 		}
 		XXH3_64bits_update(state, buf, (size_t)n);
@@ -590,14 +467,14 @@ static int write_tail(
 		.id = w->head.id,
 	};
 
-	set_direct(w, false);
-	if (lseek(w->fd, (off_t)w->end, SEEK_SET) < 0)
-		return pack_write_error("the pack", err);
+	disk_plain(&w->disk);
+	if (lseek(w->disk.fd, (off_t)w->end, SEEK_SET) < 0)
+		return disk_error("the pack", err);
 	if (write_table(w, &t.table_check, err))
 		return -1;
 	t.check = XXH3_64bits(&t, offsetof(struct pack_tail, check));
-	if (write_all(w->fd, &t, sizeof(t)) || fsync(w->fd))
-		return pack_write_error("the pack", err);
+	if (write_all(w->disk.fd, &t, sizeof(t)) || fsync(w->disk.fd))
+		return disk_error("the pack", err);
 	facts->id = t.id;
 	facts->pages = t.pages;
 	facts->size = w->end + w->table.size + sizeof(t);
@@ -629,7 +506,7 @@ void pack_release(struct pack_writer *w)
 		munmap(w->memory,
 			FRAMES * (size_t)(w->frame[1].raw - w->frame[0].raw));
 	spool_close(&w->table);
-	release_fd(&w->fd);
+	release_fd(&w->disk.fd);
 	pthread_cond_destroy(&w->packed);
 	pthread_cond_destroy(&w->filled);
 	pthread_cond_destroy(&w->freed);

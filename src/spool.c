@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "pack.h"
+#include "disk.h"
 #include "util.h"
 
 #define HOLD 65536U
@@ -41,7 +41,7 @@ int spool_open(struct spool *s, int dir, struct err *err)
 int spool_flush(struct spool *s, struct err *err)
 {
 	if (write_all(s->fd, s->hold, s->held))
-		return pack_write_error("a temporary file", err);
+		return disk_error("a temporary file", err);
 	s->held = 0;
 	return 0;
 }

@@ -8,169 +8,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/wait.h>
 
+#include "request.h"
 #include "util.h"
-
-#define NAME_MAX_LEN 256
-#define REQUEST_MAX  4096
 
 /* Fewer and longer reads and writes, where the kernel lets a user have it. */
 #define PIPE_BYTES (1 << 20)
-
-/* --- the protocol --- */
-
-/* A base-128 varint, https://protobuf.dev/programming-guides/encoding */
-static int get_varint(
-	const unsigned char **p, const unsigned char *end, uint64_t *v)
-{
-	*v = 0;
-	for (unsigned shift = 0; *p < end && shift < 64; shift += 7) {
-		*v |= (uint64_t)(**p & 0x7f) << shift;
-		if (!(*(*p)++ & 0x80))
-			return 0;
-	}
-	return -1;
-}
-
-/* Past the value of a field that is not of interest. */
-static int skip_field(
-	const unsigned char **p, const unsigned char *end, uint64_t type)
-{
-	uint64_t n = 0;
-
-	if (type == 0)
-		return get_varint(p, end, &n);
-	if (type == 1)
-		n = 8;
-	else if (type == 5)
-		n = 4;
-	else if (type != 2 || get_varint(p, end, &n))
-		return -1;
-	if (n > (uint64_t)(end - *p))
-		return -1;
-	*p += n;
-	return 0;
-}
-
-int stream_parse(const unsigned char *msg, size_t n, char *name, size_t size)
-{
-	const unsigned char *p = msg, *end = msg + n;
-	uint64_t tag, len;
-	int ret = -1;
-
-	while (p < end) {
-		if (get_varint(&p, end, &tag))
-			return -1;
-		if (tag != (1 << 3 | 2)) {
-			if (skip_field(&p, end, tag & 7))
-				return -1;
-			continue;
-		}
-		if (get_varint(&p, end, &len) || len > (uint64_t)(end - p) ||
-			len >= size || !len || memchr(p, 0, len))
-			return -1;
-		memcpy(name, p, len);
-		name[len] = '\0';
-		p += len;
-		ret = 0;
-	}
-	return ret;
-}
-
-/* 1: all n bytes; 0: the other side has ended before the first; -1 */
-static int read_all(int fd, void *buf, size_t n)
-{
-	unsigned char *p = buf;
-	size_t done = 0;
-
-	if (fd < 0)
-		return 0;
-	while (done < n) {
-		ssize_t got = read(fd, p + done, n - done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got == 0 && done == 0)
-			return 0;
-		if (got <= 0)
-			return -1;
-		done += (size_t)got;
-	}
-	return 1;
-}
-
-/* As read_all(); the name that is asked for. */
-static int get_request(int sock, char name[NAME_MAX_LEN], struct err *err)
-{
-	unsigned char msg[REQUEST_MAX];
-	uint32_t len;
-	int got = read_all(sock, &len, sizeof(len));
-
-	if (got <= 0)
-		return got ? err_set(err, errno, "read from criu") : 0;
-	if (len > sizeof(msg) || read_all(sock, msg, len) <= 0 ||
-		stream_parse(msg, len, name, NAME_MAX_LEN))
-		return err_set(err, 0, "criu has asked for nonsense");
-	return 1;
-}
-
-/* ImgStreamerReplyEntry: field 1 is a bool. */
-static int put_reply(int sock, bool exists, struct err *err)
-{
-	struct {
-		uint32_t len;
-		unsigned char msg[2];
-	} __attribute__((packed)) r = {2, {1 << 3, exists}};
-
-	if (write_all(sock, &r, sizeof(r)))
-		return err_set(err, errno, "answer criu");
-	return 0;
-}
-
-static int get_pipe(int sock, struct err *err)
-{
-	union {
-		struct cmsghdr h;
-		char room[CMSG_SPACE(sizeof(int) * 4)];
-	} control;
-	char byte[16];
-	struct iovec iov = {byte, sizeof(byte)};
-	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c;
-	ssize_t n;
-	int fd;
-
-	do
-		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return err_set(err, 0, "criu has sent no pipe");
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
-static int listen_at(int dir, const char *name, struct err *err)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	auto_close int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	unlinkat(dir, name, 0);
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir,
-		name);
-	if (sock < 0 || bind(sock, (struct sockaddr *)&a, sizeof(a)) ||
-		listen(sock, 1))
-		return err_set(err, errno, "make a socket for criu");
-	return steal_fd(&sock);
-}
 
 /* --- what both loops need --- */
 
@@ -277,12 +123,12 @@ static int accept_criu(struct capture *c, struct err *err)
 /* 1, or 0 when criu asks for no more, or -1 with *err */
 static int begin_image(struct capture *c, struct err *err)
 {
-	char name[NAME_MAX_LEN];
-	int got = get_request(c->conn, name, err), fd, stream;
+	char name[REQUEST_NAME];
+	int got = request_read(c->conn, name, err), fd, stream;
 
 	if (got <= 0)
 		return got;
-	fd = get_pipe(c->conn, err);
+	fd = request_pipe(c->conn, err);
 	if (fd < 0)
 		return -1;
 	stream = store_add(c->writer, name, err);
@@ -433,7 +279,7 @@ static int start_capture(struct capture *c, struct err *err)
 	sigset_t all, old;
 	int bad;
 
-	c->sock = listen_at(c->dir, capture_name, err);
+	c->sock = request_listen(c->dir, capture_name, err);
 	if (c->sock < 0)
 		return -1;
 	c->wake = eventfd(0, EFD_CLOEXEC);
@@ -526,11 +372,6 @@ struct serve {
 	struct loop loop;
 };
 
-int stream_listen_serve(int dir, struct err *err)
-{
-	return listen_at(dir, serve_name, err);
-}
-
 /* Write what can be written; the source ends with its stream. */
 static int feed(struct serve *s, struct source *src, struct err *err)
 {
@@ -575,20 +416,20 @@ static int begin_serving(struct serve *s, int stream, int fd, struct err *err)
 	return feed(s, src, err);
 }
 
-/* As get_request(). */
+/* As request_read(). */
 static int answer(struct serve *s, struct err *err)
 {
-	char name[NAME_MAX_LEN];
-	int got = get_request(s->conn, name, err), stream, fd;
+	char name[REQUEST_NAME];
+	int got = request_read(s->conn, name, err), stream, fd;
 
 	if (got <= 0)
 		return got;
 	stream = store_find(s->reader, name);
-	if (put_reply(s->conn, stream >= 0, err))
+	if (request_answer(s->conn, stream >= 0, err))
 		return -1;
 	if (stream < 0)
 		return 1;
-	fd = get_pipe(s->conn, err);
+	fd = request_pipe(s->conn, err);
 	if (fd < 0 || begin_serving(s, stream, fd, err))
 		return -1;
 	return 1;
@@ -636,7 +477,7 @@ static int on_serve(
 	}
 }
 
-int stream_serve(int sock, struct store_reader *r, struct err *err)
+static int serve(int sock, struct store_reader *r, struct err *err)
 {
 	struct serve s = {.reader = r, .sock = sock, .conn = -1};
 	struct epoll_event e[16];
@@ -659,4 +500,29 @@ int stream_serve(int sock, struct store_reader *r, struct err *err)
 	release_fd(&s.sock);
 	release_fd(&s.conn);
 	return ret;
+}
+
+pid_t stream_serve(int dir, struct store_reader *r, struct err *failure)
+{
+	int sock = request_listen(dir, serve_name, failure);
+	pid_t pid = sock < 0 ? -1 : fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, "checkpt-images");
+		_exit(serve(sock, r, failure) ? 1 : 0);
+	}
+	if (sock >= 0 && pid < 0)
+		err_set(failure, errno, "fork");
+	release_fd(&sock);
+	return pid;
+}
+
+void stream_served(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* stream.h - CRIU's image-streamer protocol, in both directions */
+/* stream.h - images from criu into the store, and back; see request.h */
 #ifndef STREAM_H
 #define STREAM_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "err.h"
 #include "store.h"
-
-/*
- * With the option `stream' criu opens no image files. It connects to a socket
- * in its image directory and asks for each image by name: a length (32 bits,
- * of this machine), a protobuf message with the name as field 1, and one byte
- * with the end of a pipe attached. When it restores, it first wants to hear
- * whether there is such an image. criu/img-streamer.c has the other side.
- */
 
 /* --- a dump --- */
 
@@ -49,19 +42,14 @@ int stream_captured(struct capture *c, struct err *err);
 
 /* --- a restore --- */
 
-/* The socket in dir, to be listened on. -1 with *err. */
-int stream_listen_serve(int dir, struct err *err);
-
 /*
- * Give criu what it asks for on the socket, until it has had everything. For
- * a process of its own. -1 with *err.
+ * Fork a process that gives criu, when it comes to the directory dir, what it
+ * asks for. Why it could not is in *failure, which must be shared with it.
+ * Returns its PID, or -1.
  */
-int stream_serve(int sock, struct store_reader *r, struct err *err);
+pid_t stream_serve(int dir, struct store_reader *r, struct err *failure);
 
-/*
- * The name in a request of n bytes; -1 if that is none. Of other fields it
- * takes no notice.
- */
-int stream_parse(const unsigned char *msg, size_t n, char *name, size_t size);
+/* criu has had everything, or has failed: the process ends. */
+void stream_served(pid_t pid);
 
 #endif
