@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "files.h"
+#include "proc.h"
 #include "util.h"
 
 int engine_find(const char *name, char *path, size_t size, struct err *err)
@@ -187,6 +188,7 @@ struct command {
 	bool stop;
 	char **argv;
 	size_t n;
+	struct int_list lent; /* descriptors for criu; ours until it runs */
 };
 
 static int add(struct command *c, const char *arg, struct err *err)
@@ -218,6 +220,7 @@ static int add_extra(struct command *c, struct err *err)
 
 	if (fd < 0)
 		return err_set(err, errno, "memfd_create");
+	int_list_add(&c->lent, fd);
 	for (char *p = extra; *p; p++)
 		if (*p == ';')
 			*p = '\n';
@@ -285,8 +288,10 @@ static int add_dump(struct command *c, struct err *err)
 static int add_inherit(int fd, const char *key, void *arg)
 {
 	auto_free char *text = xasprintf("fd[%d]:%s", fd, key);
+	struct command *c = arg;
 
-	return add_pair(arg, "--inherit-fd", text, NULL);
+	int_list_add(&c->lent, fd);
+	return add_pair(c, "--inherit-fd", text, NULL);
 }
 
 /* The restored root is to be a child of this process, as criu itself is. */
@@ -302,20 +307,6 @@ static int add_restore(struct command *c, struct err *err)
 	return files_inherit(c->outside, add_inherit, c, err);
 }
 
-/*
- * criu must take no configuration and no path from the user's environment,
- * and keeps its kernel cache where XDG_RUNTIME_DIR says.
- */
-static void clean_environment(const struct engine *e)
-{
-	char path[64];
-
-	clearenv();
-	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", e->work);
-	setenv("XDG_RUNTIME_DIR", path, 1);
-}
-
 /* criu puts its own descriptors above those of the tree: as far as it may. */
 static void allow_many_files(void)
 {
@@ -328,19 +319,39 @@ static void allow_many_files(void)
 }
 
 /* What criu prints before it has a log goes to a file beside that. */
-static int redirect_streams(int dir, struct err *err)
+static bool redirect_streams(int dir)
 {
 	int fd = openat(dir, early_log,
 		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
-		return err_set(err, errno, "open %s", early_log);
-	close(fd);
-	return 0;
+	return fd >= 0 && dup2(fd, 1) >= 0 && dup2(fd, 2) >= 0;
 }
 
-/* In the child: returns only if it cannot. */
-static void become_criu(struct command *c, struct err *err)
+static int build_command(struct command *c, struct err *err)
+{
+	if (add(c, c->e->criu, err) ||
+		add(c, c->root ? "dump" : "restore", err) ||
+		add(c, "--no-default-config", err))
+		return -1;
+	return c->root ? add_dump(c, err) : add_restore(c, err);
+}
+
+static void release_command(struct command *c)
+{
+	for (size_t i = 0; i < c->lent.n; i++)
+		close(c->lent.v[i]);
+	free(c->lent.v);
+	for (size_t i = 0; i < c->n; i++)
+		free(c->argv[i]);
+	free(c->argv);
+}
+
+/*
+ * In the child, returns only if it cannot. The parent has threads: another
+ * one may have held a lock when this process was forked, so only what a
+ * signal handler may do is done here; see fork(2).
+ */
+static void become_criu(const struct command *c, char *const env[])
 {
 	sigset_t none;
 
@@ -350,54 +361,61 @@ static void become_criu(struct command *c, struct err *err)
 		signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Descriptors 0 to 2 may be what the tree inherits: before they change.
-	 */
-	if (add(c, c->e->criu, err) ||
-		add(c, c->root ? "dump" : "restore", err) ||
-		add(c, "--no-default-config", err) ||
-		(c->root ? add_dump(c, err) : add_restore(c, err)) ||
-		redirect_streams(c->e->work, err))
-		return;
-	clean_environment(c->e);
 	/* criu goes there as well, but runs scripts before that. */
-	if (fchdir(c->e->work)) {
-		err_set(err, errno, "change to criu's directory");
-		return;
-	}
-	execv(c->e->criu, c->argv);
-	err_set(err, errno, "cannot run %s", c->e->criu);
+	if (redirect_streams(c->e->work) && !fchdir(c->e->work))
+		execve(c->e->criu, c->argv, env);
+}
+
+/*
+ * criu must take no configuration and no path from the user's environment,
+ * and keeps its kernel cache where XDG_RUNTIME_DIR says.
+ */
+static pid_t fork_criu(const struct command *c, int failure)
+{
+	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", dir[64];
+	char *const env[] = {path, dir, NULL};
+	int why;
+	pid_t pid;
+
+	snprintf(dir, sizeof(dir), "XDG_RUNTIME_DIR=/proc/self/fd/%d",
+		c->e->work);
+	pid = fork();
+	if (pid != 0)
+		return pid;
+	become_criu(c, env);
+	why = errno;
+	_exit(write(failure, &why, sizeof(why)) == sizeof(why) ? 127 : 126);
 }
 
 /* Returns criu's PID when it runs. */
 static pid_t start_criu(struct command *c, struct err *err)
 {
-	struct err why = {0};
-	int fds[2];
-	pid_t pid;
+	int fds[2], why = 0;
+	pid_t pid = -1;
 	ssize_t n;
 
-	if (pipe2(fds, O_CLOEXEC))
-		return err_set(err, errno, "pipe");
 	unlinkat(c->e->work, c->root ? "dump.log" : "restore.log", 0);
 	unlinkat(c->e->work, early_log, 0);
-	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
-		become_criu(c, &why);
-		n = write(fds[1], &why, sizeof(why));
-		_exit(n == sizeof(why) ? 127 : 126);
+	if (build_command(c, err)) {
+		release_command(c);
+		return -1;
 	}
+	if (pipe2(fds, O_CLOEXEC)) {
+		release_command(c);
+		return err_set(err, errno, "pipe");
+	}
+	pid = fork_criu(c, fds[1]);
 	close(fds[1]);
 	/* The write end closes at execve(2): nothing to read means success. */
 	n = pid > 0 ? read(fds[0], &why, sizeof(why)) : -1;
 	close(fds[0]);
+	release_command(c);
 	if (pid < 0)
 		return err_set(err, errno, "fork");
 	if (n != sizeof(why))
 		return pid;
 	waitpid(pid, NULL, 0);
-	*err = why;
-	return -1;
+	return err_set(err, why, "cannot run %s", c->e->criu);
 }
 
 static int wait_for(pid_t pid)

@@ -79,7 +79,7 @@ static void prose(unsigned char *p, size_t n, uint64_t seed)
 		size_t len = n - i < 32 ? n - i : 32;
 
 		snprintf(text, sizeof(text), "observation %8llu of sample   ",
-			(unsigned long long)(seed + i));
+			(unsigned long long)seed + i);
 		memcpy(p + i, text, len);
 	}
 }
