@@ -100,7 +100,7 @@ legs_of() { grep -c '"event":"leg"' "$journal"; }
 	kill -TERM "$pid"
 	ends_with 75
 	checkpointer export t 1 images
-	lines=$(wc -l <log)
+	count=$(wc -l <log)
 	options=(--unprivileged)
 	[ "$(id -u)" != 0 ] || options=()
 	# The script itself was opened from outside, if bash still holds it.
@@ -116,7 +116,7 @@ legs_of() { grep -c '"event":"leg"' "$journal"; }
 		--restore-detached --skip-file-rwx-check --manage-cgroups=ignore \
 		--file-locks --network-lock skip -v2 -o restore.log) ||
 		fail "$(tail -n 5 images/restore.log)"
-	await log "line $((lines + 3))"
+	await log "line $((count + 3))"
 	touch stop
 	await log '^end$'
 	# No line twice, and none left out.
