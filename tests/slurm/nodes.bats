@@ -1,10 +1,12 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# nodes.bats - nodes, cables and daemons of the virtual cluster that fail
+# nodes.bats - nodes, cables and daemons of the virtual cluster that fail; a chain
+# that goes over all nodes, undisturbed by other jobs
 
 # shellcheck disable=SC2154 # set in common.bash
 load common
+load chain
 
 setup_file() { own_cluster nodes; }
 teardown_file() { cluster down; }
@@ -58,4 +60,29 @@ teardown_file() { cluster down; }
 	cluster conf --reset
 	on n1 scontrol show config >got
 	want_not got '= 77'
+}
+
+@test "every node continues what another has dumped" {
+	write script.sh <<-'X'
+		#!/bin/bash
+		checkpointer -- Rscript piece.R A 0 g1 g2 g3
+		echo "status $?"
+	X
+	wanted script.sh
+	start -w n1 --gres=widget:2 script.sh
+	reaches A g1
+	block n1
+	leave A g1
+	on n0 scontrol update JobId="$job" ReqNodeList=n2
+	reaches A g2
+	block n2
+	leave A g2
+	on n0 scontrol update JobId="$job" ReqNodeList=n3
+	reaches A g3
+	touch g3
+	ends_as COMPLETED 0:0
+	want_output
+	once A
+	[ "$(grep '"event":"leg"' "$journal" | grep -o '"host":"n[123]"')" = \
+		"$(printf '"host":"n%d"\n' 1 2 3)" ]
 }

@@ -274,31 +274,6 @@ teardown_file() { finish_begun; }
 	X
 }
 
-@test "every node continues what another has dumped" {
-	write script.sh <<-'X'
-		#!/bin/bash
-		checkpointer -- Rscript piece.R A 0 g1 g2 g3
-		echo "status $?"
-	X
-	wanted script.sh
-	start -w n1 --gres=widget:2 script.sh
-	reaches A g1
-	block n1
-	leave A g1
-	on n0 scontrol update JobId="$job" ReqNodeList=n2
-	reaches A g2
-	block n2
-	leave A g2
-	on n0 scontrol update JobId="$job" ReqNodeList=n3
-	reaches A g3
-	touch g3
-	ends_as COMPLETED 0:0
-	want_output
-	once A
-	[ "$(grep '"event":"leg"' "$journal" | grep -o '"host":"n[123]"')" = \
-		"$(printf '"host":"n%d"\n' 1 2 3)" ]
-}
-
 @test "with exec, Slurm's own signal ends two legs, as the successor has it too" {
 	take exec
 	ends_as FAILED 4:0
