@@ -4,7 +4,9 @@
 # nodes.bats - nodes, cables and daemons of the virtual cluster that fail; a chain
 # that goes over all nodes, undisturbed by other jobs
 
-# shellcheck disable=SC2154 # set in common.bash
+# A $ in single quotes is for the shell of the command; common.bash sets
+# variables.
+# shellcheck disable=SC2016,SC2154
 load common
 load chain
 
@@ -85,4 +87,32 @@ teardown_file() { cluster down; }
 	once A
 	[ "$(grep '"event":"leg"' "$journal" | grep -o '"host":"n[123]"')" = \
 		"$(printf '"host":"n%d"\n' 1 2 3)" ]
+}
+
+@test "every node continues a script that another has dumped" {
+	write script.sh <<-'X'
+		#!/bin/bash
+		checkpointer
+		x=$RANDOM
+		echo "$x" >before
+		for p in A B C; do bash piece.sh $p 0 g1; done
+		echo "$x" >after
+		for p in D E; do bash piece.sh $p 0 g2; done
+		Rscript piece.R F 0 g3
+	X
+	wanted script.sh
+	start -w n1 --gres=widget:2 script.sh
+	reaches A g1
+	block n1
+	leave A g1
+	on n0 scontrol update JobId="$job" ReqNodeList=n3
+	leave D g2
+	reaches F g3
+	touch g3
+	ends_as COMPLETED 0:0
+	want_output
+	want_same before after
+	once A B C D E F
+	[ "$(grep '"event":"leg"' "$journal" | grep -o '"host":"n[123]"')" = \
+		"$(printf '"host":"n%d"\n' 1 3 3)" ]
 }
