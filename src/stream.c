@@ -194,7 +194,8 @@ static int on_wake(struct capture *c, struct err *err)
 	eventfd_read(c->wake, &count);
 	ret = drain(c, err);
 	pthread_mutex_lock(&c->lock);
-	c->drained = true;
+	/* If it has failed, the end of the thread tells why. */
+	c->drained = !ret;
 	finish = c->finish;
 	pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->lock);
@@ -249,8 +250,12 @@ static void *capture_thread(void *arg)
 		n = epoll_wait(c->loop.poll, e, LEN(e), -1);
 		if (n < 0 && errno != EINTR)
 			ret = err_set(&err, errno, "epoll_wait");
-		for (int i = 0; !ret && i < n; i++)
+		for (int i = 0; !ret && i < n; i++) {
 			ret = on_capture(c, &e[i], &err);
+			/* The others may be drained now: a read would wait. */
+			if (e[i].data.u64 == EV_WAKE)
+				break;
+		}
 	}
 	end_capture(c, ret ? &err : NULL);
 	return NULL;
