@@ -71,7 +71,8 @@ struct pack_writer;
 
 /*
  * Begin the pack of generation gen below the directory step: threads compress,
- * one more writes. The memory taken does not depend on the size of the pack.
+ * one more writes. The memory taken does not depend on the size of the pack. On
+ * failure there is no file, unless there was one before.
  */
 struct pack_writer *pack_create(
 	int step, unsigned gen, const struct store_options *o, struct err *err);

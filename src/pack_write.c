@@ -404,13 +404,14 @@ struct pack_writer *pack_create(
 		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (w->disk.fd < 0)
 		err_set(err, errno, "create %s", name);
-	if (w->disk.fd < 0 || write_head(w, gen, err) ||
-		spool_open(&w->table, step, err) || make_buffers(w, err) ||
-		start_threads(w, o, err)) {
-		pack_release(w);
-		return NULL;
-	}
-	return w;
+	else if (!write_head(w, gen, err) &&
+		 !spool_open(&w->table, step, err) && !make_buffers(w, err) &&
+		 !start_threads(w, o, err))
+		return w;
+	else
+		unlinkat(step, name, 0);
+	pack_release(w);
+	return NULL;
 }
 
 static void end_threads(struct pack_writer *w)

@@ -157,7 +157,8 @@ struct store_writer *store_begin(
 	w->step = -1;
 	if (!begin(w, step, err))
 		return w;
-	store_abandon(w);
+	/* Nothing was made; what there is may be a good generation. */
+	release(w);
 	return NULL;
 }
 
