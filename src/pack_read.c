@@ -134,7 +134,8 @@ static int open_pack(struct pack *p, int step, const struct pack_id *id,
 	char name[24];
 
 	pack_name(p->gen, name);
-	p->fd = openat(step, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	p->fd = openat(
+		step, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (p->fd < 0 || fstat(p->fd, &st))
 		return err_set(err, errno, "open it");
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
