@@ -33,8 +33,10 @@ struct store_reader {
 	size_t n_runs;
 	struct frames *frames;
 	unsigned open; /* cursors */
-	unsigned char *zeros;
 };
+
+/* Lent to pipes, which may hold it longer than any reader lives. */
+static unsigned char zeros[FRAME_BYTES];
 
 /* A place in a stream. */
 struct place {
@@ -129,10 +131,8 @@ struct store_reader *store_open(int step, unsigned gen, struct err *err)
 
 	r->gen = gen;
 	if (!index_open(&r->index, step, gen, err) &&
-		!open_packs(r, step, err) && !find_runs(r, err)) {
-		r->zeros = xcalloc(1, FRAME_BYTES);
+		!open_packs(r, step, err) && !find_runs(r, err))
 		return r;
-	}
 	damaged(r, err);
 	store_close(r);
 	return NULL;
@@ -147,7 +147,6 @@ void store_close(struct store_reader *r)
 		pack_close(r->packs[i]);
 	free(r->packs);
 	free(r->runs);
-	free(r->zeros);
 	index_close(&r->index);
 	free(r);
 }
@@ -250,7 +249,7 @@ static struct piece piece_at(const struct store_reader *r, uint32_t stream,
 	e = extent_at(r, p);
 	pages = e->count - p->page;
 	if (!e->gen) {
-		q.data = r->zeros;
+		q.data = zeros;
 		q.len = (size_t)(pages < FRAME_PAGES ? pages : FRAME_PAGES) *
 				PAGE -
 			p->skip;
