@@ -259,7 +259,8 @@ int frames_get(struct frames *f, struct pack *p, uint32_t number, bool wait,
 		*out = h;
 		ret = 1;
 	} else if (h && h->state == BAD) {
-		*err = h->err;
+		if (err)
+			*err = h->err;
 		ret = -1;
 	}
 	pthread_mutex_unlock(&f->lock);

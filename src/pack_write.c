@@ -291,7 +291,7 @@ struct frame *pack_frame(struct pack_writer *w, struct err *err)
 	pthread_mutex_lock(&w->lock);
 	while (!w->failed && !(f = pop(&w->free)))
 		pthread_cond_wait(&w->freed, &w->lock);
-	if (w->failed)
+	if (w->failed && err)
 		*err = w->err;
 	pthread_mutex_unlock(&w->lock);
 	if (f)
@@ -486,10 +486,10 @@ int pack_finish(
 	struct pack_writer *w, struct pack_facts *facts, struct err *err)
 {
 	end_threads(w);
-	if (w->failed) {
+	if (w->failed && err)
 		*err = w->err;
+	if (w->failed)
 		return -1;
-	}
 	return write_tail(w, facts, err);
 }
 

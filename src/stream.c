@@ -334,10 +334,9 @@ struct capture *stream_capture(struct store_writer *w, int dir,
 
 static int outcome(const struct capture *c, struct err *err)
 {
-	if (!c->failed)
-		return 0;
-	*err = c->err;
-	return -1;
+	if (c->failed && err)
+		*err = c->err;
+	return c->failed ? -1 : 0;
 }
 
 int stream_drain(struct capture *c, struct err *err)
