@@ -233,8 +233,7 @@ static int open_file(int step, unsigned gen, size_t *size, struct err *err)
 	char name[24];
 
 	index_name(gen, name);
-	fd = openat(
-		step, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(step, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
 		return err_set(err, errno, "open it");
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())

@@ -16,6 +16,7 @@
 #include "disk.h"
 #include "pack.h"
 #include "spool.h"
+#include "store_parts.h"
 #include "util.h"
 
 /* Buffers in all, and how many are written with one call. */
@@ -216,9 +217,7 @@ static int write_batch(struct pack_writer *w, struct frame **f, unsigned n,
 		*bytes += padded(f[i]);
 	}
 	if (w->room && w->end + *bytes > w->room)
-		return err_set(err, 0,
-			"the checkpoint is larger than [checkpoint] max_size "
-			"leaves room for");
+		return err_set(err, 0, NO_ROOM);
 	if (disk_write(&w->disk, iov, (int)n, w->end, *bytes, err))
 		return -1;
 	*seconds = now_mono() - start;

@@ -6,6 +6,11 @@
 
 #define MANIFEST_VERSION 2
 
+/* What is said when struct store_options has too little room. */
+#define NO_ROOM                                                                \
+	"the checkpoint is larger than [checkpoint] max_size leaves room "     \
+	"for"
+
 /* The name of a generation's manifest. */
 void manifest_name(unsigned gen, char buf[24]);
 

@@ -459,6 +459,8 @@ static int write_all_parts(struct store_writer *w, json_t *manifest,
 		.fresh = h.fresh,
 		.bytes = own.size + index_size + h.manifest_size,
 	};
+	if (w->options.room && cost->bytes > w->options.room)
+		return err_set(err, 0, NO_ROOM);
 	return 0;
 }
 
