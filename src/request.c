@@ -117,6 +117,23 @@ int request_answer(int sock, bool exists, struct err *err)
 	return 0;
 }
 
+/* The only descriptor in a control message, or -1: then there is none left. */
+static int only_fd(struct cmsghdr *c)
+{
+	size_t n;
+	int fd = -1;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return -1;
+	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+		if (n > 1)
+			close(fd);
+	}
+	return n == 1 ? fd : -1;
+}
+
 int request_pipe(int sock, struct err *err)
 {
 	union {
@@ -131,19 +148,14 @@ int request_pipe(int sock, struct err *err)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	struct cmsghdr *c;
 	ssize_t n;
 	int fd;
 
 	do
 		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return err_set(err, 0, "criu has sent no pipe");
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
+	fd = n > 0 ? only_fd(CMSG_FIRSTHDR(&m)) : -1;
+	return fd < 0 ? err_set(err, 0, "criu has sent no pipe") : fd;
 }
 
 int request_listen(int dir, const char *name, struct err *err)
