@@ -6,6 +6,9 @@
 # shellcheck disable=SC2154 # set in common.bash
 load common
 
+setup_file() { own_cluster cluster; }
+teardown_file() { cluster down; }
+
 @test "a job runs on every node as alice, with her groups" {
 	local n
 	for n in n1 n2 n3; do
