@@ -18,6 +18,7 @@
 
 enum state {
 	EMPTY,
+	HINTED, /* for whoever wants it to load */
 	QUEUED,
 	LOADING,
 	READY,
@@ -37,6 +38,7 @@ struct frames {
 	bool quit;
 	pthread_t thread[MAX_THREADS];
 	struct pack_lane *lane[MAX_THREADS];
+	struct pack_lane *own; /* of whoever calls */
 	unsigned threads;
 };
 
@@ -45,10 +47,18 @@ struct loader_arg {
 	struct pack_lane *lane;
 };
 
-static void load(struct held_frame *h, struct pack_lane *lane)
+/* Under the lock, which is left meanwhile. */
+static void load(struct frames *f, struct held_frame *h, struct pack_lane *lane)
 {
-	if (pack_read(h->pack, lane, h->number, h->room, &h->content, &h->err))
-		h->content = (struct pack_content){.pages = 0};
+	int ret;
+
+	h->state = LOADING;
+	pthread_mutex_unlock(&f->lock);
+	ret = pack_read(
+		h->pack, lane, h->number, h->room, &h->content, &h->err);
+	pthread_mutex_lock(&f->lock);
+	h->state = ret ? BAD : READY;
+	pthread_cond_broadcast(&f->loaded);
 }
 
 static void *loader(void *arg)
@@ -70,12 +80,7 @@ static void *loader(void *arg)
 		h = f->queue[f->first];
 		f->first = (f->first + 1) % FRAMES_HELD;
 		f->n_queued--;
-		h->state = LOADING;
-		pthread_mutex_unlock(&f->lock);
-		load(h, a.lane);
-		pthread_mutex_lock(&f->lock);
-		h->state = h->content.pages ? READY : BAD;
-		pthread_cond_broadcast(&f->loaded);
+		load(f, h, a.lane);
 		eventfd_write(f->event, 1);
 	}
 	pthread_mutex_unlock(&f->lock);
@@ -134,6 +139,8 @@ struct frames *frames_new(unsigned threads, struct err *err)
 		ret = err_set(err, errno, "buffers");
 	for (size_t i = 0; !ret && i < FRAMES_HELD; i++)
 		f->held[i].room = f->memory + i * FRAME_BYTES;
+	if (!ret && !(f->own = pack_lane_new(err)))
+		ret = -1;
 	if (!ret && !start_loaders(f, threads, err))
 		return f;
 	frames_free(f);
@@ -152,6 +159,7 @@ void frames_free(struct frames *f)
 		pthread_join(f->thread[i], NULL);
 	for (size_t i = 0; i < MAX_THREADS; i++)
 		pack_lane_free(f->lane[i]);
+	pack_lane_free(f->own);
 	if (f->memory)
 		munmap(f->memory, (size_t)FRAMES_HELD * FRAME_BYTES);
 	release_fd(&f->event);
@@ -202,7 +210,7 @@ static struct held_frame *make_room(struct frames *f)
 
 		if (h->state == EMPTY)
 			return h;
-		if (h->state >= READY && !h->holders &&
+		if ((h->state == HINTED || h->state >= READY) && !h->holders &&
 			(!oldest || h->used < oldest->used))
 			oldest = h;
 	}
@@ -221,12 +229,14 @@ static struct held_frame *want(
 			return NULL;
 		if (h->state == READY && h->content.mapped)
 			pack_done(h->pack, h->number);
-		pack_hint(p, number);
 		h->pack = p;
 		h->number = number;
-		h->state = QUEUED;
-		f->queue[(f->first + f->n_queued++) % FRAMES_HELD] = h;
-		pthread_cond_signal(&f->queued);
+		h->state = HINTED;
+		if (!pack_hint(p, number)) {
+			h->state = QUEUED;
+			f->queue[(f->first + f->n_queued++) % FRAMES_HELD] = h;
+			pthread_cond_signal(&f->queued);
+		}
 	}
 	h->used = ++f->clock;
 	return h;
@@ -252,6 +262,9 @@ int frames_get(struct frames *f, struct pack *p, uint32_t number, bool wait,
 	/* Without room now, something is being loaded, and will be there. */
 	while (!(h = want(f, p, number)) && wait)
 		pthread_cond_wait(&f->loaded, &f->lock);
+	/* What is only to be checked takes less time than handing it over. */
+	if (h && h->state == HINTED)
+		load(f, h, f->own);
 	while (wait && h->state < READY)
 		pthread_cond_wait(&f->loaded, &f->lock);
 	if (h && h->state == READY) {

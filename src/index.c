@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "disk.h"
+#include "hash.h"
 #include "util.h"
 
 /* So large is an element of each section. */

@@ -117,8 +117,11 @@ struct pack_lane;
 struct pack_lane *pack_lane_new(struct err *err);
 void pack_lane_free(struct pack_lane *l);
 
-/* Frame number n will be read soon: have the disk begin. */
-void pack_hint(const struct pack *p, uint32_t n);
+/*
+ * Frame number n will be read soon: have the disk begin. True if it is stored
+ * as it is, or damaged, so that pack_read() takes no time worth a thread.
+ */
+bool pack_hint(const struct pack *p, uint32_t n);
 
 /* A frame, checked. */
 struct pack_content {

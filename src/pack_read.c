@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "codec.h"
+#include "hash.h"
 #include "pack.h"
 #include "util.h"
 
@@ -256,13 +256,14 @@ ssize_t pack_splice(const struct pack *p, uint64_t offset, int pipe, size_t n,
 	return splice(p->fd, &from, pipe, NULL, n, flags);
 }
 
-void pack_hint(const struct pack *p, uint32_t n)
+bool pack_hint(const struct pack *p, uint32_t n)
 {
 	struct pack_frame f = {0};
 
-	if (!find_frame(p, n, &f, NULL))
-		posix_fadvise(
-			p->fd, (off_t)f.offset, f.stored, POSIX_FADV_WILLNEED);
+	if (find_frame(p, n, &f, NULL))
+		return true;
+	posix_fadvise(p->fd, (off_t)f.offset, f.stored, POSIX_FADV_WILLNEED);
+	return f.codec == PACK_RAW;
 }
 
 void pack_done(const struct pack *p, uint32_t n)

@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
-#include <xxhash.h>
 
 #include "codec.h"
 #include "disk.h"
+#include "hash.h"
 #include "pack.h"
 #include "spool.h"
 #include "store_parts.h"

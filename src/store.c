@@ -7,8 +7,8 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
+#include "hash.h"
 #include "index.h"
 #include "log.h"
 #include "store_parts.h"

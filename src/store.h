@@ -115,6 +115,9 @@ struct store_cursor *store_cursor(
 	struct store_reader *r, size_t stream, struct err *err);
 void store_cursor_free(struct store_reader *r, struct store_cursor *c);
 
+/* Bytes of the stream behind it. */
+uint64_t store_left(const struct store_cursor *c);
+
 enum store_fed {
 	STORE_MORE,  /* something was written, and there is more */
 	STORE_FULL,  /* the descriptor takes no more now */

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <xxhash.h>
 
 #include "frames.h"
+#include "hash.h"
 #include "index.h"
 #include "pack.h"
 #include "store.h"
@@ -308,6 +308,11 @@ void store_cursor_free(struct store_reader *r, struct store_cursor *c)
 {
 	r->open--;
 	free(c);
+}
+
+uint64_t store_left(const struct store_cursor *c)
+{
+	return c->at.left;
 }
 
 int store_ready_fd(const struct store_reader *r)

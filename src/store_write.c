@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
+#include "hash.h"
 #include "index.h"
 #include "log.h"
 #include "pack.h"
