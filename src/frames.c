@@ -27,6 +27,7 @@ enum state {
 
 struct frames {
 	unsigned char *memory;
+	bool lend;
 	int event;
 	pthread_mutex_t lock;
 	pthread_cond_t queued, loaded;
@@ -54,8 +55,8 @@ static void load(struct frames *f, struct held_frame *h, struct pack_lane *lane)
 
 	h->state = LOADING;
 	pthread_mutex_unlock(&f->lock);
-	ret = pack_read(
-		h->pack, lane, h->number, h->room, &h->content, &h->err);
+	ret = pack_read(h->pack, lane, h->number, f->lend, h->room, &h->content,
+		&h->err);
 	pthread_mutex_lock(&f->lock);
 	h->state = ret ? BAD : READY;
 	pthread_cond_broadcast(&f->loaded);
@@ -123,7 +124,7 @@ static int start_loaders(struct frames *f, unsigned threads, struct err *err)
 	return ret;
 }
 
-struct frames *frames_new(unsigned threads, struct err *err)
+struct frames *frames_new(unsigned threads, bool lend, struct err *err)
 {
 	struct frames *f = xcalloc(1, sizeof(*f));
 	void *m = mmap(NULL, (size_t)FRAMES_HELD * FRAME_BYTES,
@@ -133,6 +134,7 @@ struct frames *frames_new(unsigned threads, struct err *err)
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->queued, NULL);
 	pthread_cond_init(&f->loaded, NULL);
+	f->lend = lend;
 	f->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	f->memory = m == MAP_FAILED ? NULL : m;
 	if (f->event < 0 || !f->memory)

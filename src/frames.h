@@ -14,8 +14,8 @@
 
 struct frames;
 
-/* threads 0: as many as CPUs. NULL with *err. */
-struct frames *frames_new(unsigned threads, struct err *err);
+/* threads 0: as many as CPUs; lend as in pack_read(). NULL with *err. */
+struct frames *frames_new(unsigned threads, bool lend, struct err *err);
 void frames_free(struct frames *f);
 
 /* An eventfd, readable when frames have come since it was last read. */

@@ -121,7 +121,7 @@ void pack_lane_free(struct pack_lane *l);
  * Frame number n will be read soon: have the disk begin. True if it is stored
  * as it is, or damaged, so that pack_read() takes no time worth a thread.
  */
-bool pack_hint(const struct pack *p, uint32_t n);
+bool pack_hint(struct pack *p, uint32_t n);
 
 /* A frame, checked. */
 struct pack_content {
@@ -132,10 +132,11 @@ struct pack_content {
 };
 
 /*
- * Read frame number n and check it; if it has to be unpacked, into buf
- * (FRAME_BYTES). -1 with *err.
+ * Read frame number n into buf (FRAME_BYTES) and check it. With lend set, what
+ * is stored as it is is not in buf but in the mapped file: that is for pipes,
+ * since who reads it himself gets SIGBUS where the disk fails. -1 with *err.
  */
-int pack_read(struct pack *p, struct pack_lane *l, uint32_t n,
+int pack_read(struct pack *p, struct pack_lane *l, uint32_t n, bool lend,
 	unsigned char *buf, struct pack_content *out, struct err *err);
 
 /* A mapped frame is not needed any more; it may be read again, though. */

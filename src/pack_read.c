@@ -17,11 +17,13 @@ struct pack {
 	struct pack_tail tail;
 	const unsigned char *map;
 	size_t size;
+	uint32_t hinted; /* the last frame */
 };
 
 struct pack_lane {
 	struct codec *codec;
 	size_t room; /* no frame is stored in more bytes */
+	unsigned char *stored;
 };
 
 static int read_at(int fd, void *buf, size_t n, uint64_t offset)
@@ -123,6 +125,7 @@ static int map_pack(struct pack *p, uint64_t size, struct err *err)
 	if (map == MAP_FAILED)
 		return err_set(err, errno, "map it");
 	p->map = map;
+	posix_fadvise(p->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	p->size = size;
 	return 0;
 }
@@ -178,8 +181,11 @@ struct pack_lane *pack_lane_new(struct err *err)
 
 	l->codec = codec_new(1, err);
 	l->room = codec_bound(FRAME_BYTES);
-	if (l->codec)
+	l->stored = malloc(l->room);
+	if (l->codec && l->stored)
 		return l;
+	if (l->codec)
+		err_set(err, ENOMEM, "a buffer");
 	pack_lane_free(l);
 	return NULL;
 }
@@ -189,6 +195,7 @@ void pack_lane_free(struct pack_lane *l)
 	if (!l)
 		return;
 	codec_free(l->codec);
+	free(l->stored);
 	free(l);
 }
 
@@ -215,36 +222,38 @@ static int find_frame(
 }
 
 static int read_frame(struct pack *p, struct pack_lane *l, uint32_t n,
-	unsigned char *buf, struct pack_content *out, struct err *err)
+	bool lend, unsigned char *buf, struct pack_content *out,
+	struct err *err)
 {
 	struct pack_frame f = {0};
-	const unsigned char *stored;
+	unsigned char *stored = l->stored;
 
 	if (find_frame(p, n, &f, err))
 		return -1;
 	if (!frame_is_sane(p, l, &f))
 		return err_set(err, 0, "its entry is damaged");
-	stored = p->map + f.offset;
+	if (f.codec == PACK_RAW && !lend)
+		stored = buf;
+	if (read_at(p->fd, stored, f.stored, f.offset))
+		return err_set(err, errno, "read it");
 	if (XXH3_64bits(stored, f.stored) != f.check)
 		return err_set(err, 0, "its checksum does not fit");
-	*out = (struct pack_content){stored, f.pages, true, f.offset};
-	if (f.codec == PACK_RAW)
-		return 0;
-	out->data = buf;
-	out->mapped = false;
-	return codec_decompress(
-		l->codec, stored, f.stored, buf, (size_t)f.pages * PAGE, err);
+	*out = (struct pack_content){buf, f.pages, false, f.offset};
+	if (f.codec == PACK_ZSTD)
+		return codec_decompress(l->codec, stored, f.stored, buf,
+			(size_t)f.pages * PAGE, err);
+	if (lend) {
+		out->data = p->map + f.offset;
+		out->mapped = true;
+	}
+	return 0;
 }
 
-int pack_read(struct pack *p, struct pack_lane *l, uint32_t n,
+int pack_read(struct pack *p, struct pack_lane *l, uint32_t n, bool lend,
 	unsigned char *buf, struct pack_content *out, struct err *err)
 {
-	int ret = read_frame(p, l, n, buf, out, err);
-
-	if (ret)
+	if (read_frame(p, l, n, lend, buf, out, err))
 		return err_wrap(err, "pack %u, frame %u", p->gen, n);
-	if (!out->mapped)
-		pack_done(p, n);
 	return 0;
 }
 
@@ -256,13 +265,17 @@ ssize_t pack_splice(const struct pack *p, uint64_t offset, int pipe, size_t n,
 	return splice(p->fd, &from, pipe, NULL, n, flags);
 }
 
-bool pack_hint(const struct pack *p, uint32_t n)
+bool pack_hint(struct pack *p, uint32_t n)
 {
 	struct pack_frame f = {0};
 
 	if (find_frame(p, n, &f, NULL))
 		return true;
-	posix_fadvise(p->fd, (off_t)f.offset, f.stored, POSIX_FADV_WILLNEED);
+	/* Else the kernel reads ahead by itself, and into larger folios. */
+	if (n != p->hinted + 1)
+		posix_fadvise(
+			p->fd, (off_t)f.offset, f.stored, POSIX_FADV_WILLNEED);
+	p->hinted = n;
 	return f.codec == PACK_RAW;
 }
 

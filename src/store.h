@@ -111,6 +111,13 @@ int store_copy(struct store_reader *r, size_t stream, int fd, struct err *err);
  * cursor is a place in a stream, first its beginning. NULL with *err.
  */
 struct store_cursor;
+
+/*
+ * Before the first cursor: all descriptors will be pipes, whose readers want
+ * the data as they are, so they are not copied where they need not be.
+ */
+void store_lend(struct store_reader *r);
+
 struct store_cursor *store_cursor(
 	struct store_reader *r, size_t stream, struct err *err);
 void store_cursor_free(struct store_reader *r, struct store_cursor *c);

@@ -33,6 +33,7 @@ struct store_reader {
 	size_t n_runs;
 	struct frames *frames;
 	unsigned open; /* cursors */
+	bool lend;
 };
 
 /* Lent to pipes, which may hold it longer than any reader lives. */
@@ -50,7 +51,6 @@ struct place {
 struct store_cursor {
 	uint32_t stream;
 	uint32_t tail_len;
-	bool no_pipe;
 	struct place at, ahead;
 };
 
@@ -286,13 +286,18 @@ static void look_ahead(const struct store_reader *r, struct store_cursor *c)
 
 /* --- giving --- */
 
+void store_lend(struct store_reader *r)
+{
+	r->lend = true;
+}
+
 struct store_cursor *store_cursor(
 	struct store_reader *r, size_t stream, struct err *err)
 {
 	struct store_cursor *c = xcalloc(1, sizeof(*c));
 
 	if (!r->frames)
-		r->frames = frames_new(0, err);
+		r->frames = frames_new(0, r->lend, err);
 	if (!r->frames) {
 		free(c);
 		return NULL;
@@ -353,6 +358,7 @@ static int gather_one(const struct store_reader *r, const struct piece *q,
 			g->offset = h->content.offset + q->offset;
 		}
 	}
+	lasting &= r->lend;
 	if (g->n && lasting != g->lasting)
 		return 0;
 	g->lasting = lasting;
@@ -382,23 +388,16 @@ static int gather(const struct store_reader *r, struct store_cursor *c,
  * A pipe takes pages of the mapped pack as they are: who reads them copies
  * them straight to where they belong.
  */
-static ssize_t give(
-	struct store_cursor *c, int fd, const struct gathered *g, bool wait)
+static ssize_t give(int fd, const struct gathered *g, bool wait)
 {
 	unsigned flags = wait ? 0 : SPLICE_F_NONBLOCK;
-	ssize_t n = -1;
 
-	if (g->lasting && !c->no_pipe) {
-		if (g->pack && g->iov[0].iov_len >= LONG_PIECE)
-			n = pack_splice(g->pack, g->offset, fd,
-				g->iov[0].iov_len, flags);
-		else
-			n = vmsplice(fd, g->iov, (size_t)g->n, flags);
-		c->no_pipe = n < 0 && (errno == EBADF || errno == EINVAL);
-	}
-	if (!g->lasting || c->no_pipe)
-		n = writev(fd, g->iov, g->n);
-	return n;
+	if (!g->lasting)
+		return writev(fd, g->iov, g->n);
+	if (g->pack && g->iov[0].iov_len >= LONG_PIECE)
+		return pack_splice(
+			g->pack, g->offset, fd, g->iov[0].iov_len, flags);
+	return vmsplice(fd, g->iov, (size_t)g->n, flags);
 }
 
 enum store_fed store_feed(struct store_reader *r, struct store_cursor *c,
@@ -412,7 +411,7 @@ enum store_fed store_feed(struct store_reader *r, struct store_cursor *c,
 	if (gather(r, c, wait, &g, err))
 		ret = STORE_FAILED;
 	if (g.n) {
-		n = give(c, fd, &g, wait);
+		n = give(fd, &g, wait);
 		ret = STORE_FULL;
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			err_set(err, errno, "write the stream");

@@ -221,6 +221,7 @@ static int serve(int sock, struct store_reader *r, struct err *err)
 	int n, ret = 0;
 
 	signal(SIGPIPE, SIG_IGN);
+	store_lend(r);
 	s.loop.poll = epoll_create1(EPOLL_CLOEXEC);
 	if (s.loop.poll < 0)
 		ret = err_set(err, errno, "epoll_create1");
