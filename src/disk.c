@@ -2,12 +2,19 @@
 #include "disk.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 #include "util.h"
 
 /* This much is tried directly, and as much through the page cache. */
 #define TRIAL (16U << 20)
+
+/* Bytes a second: much less than memory takes. */
+#define SLOW 1e9
+
+/* With one call that much is brought to the disk. */
+#define PUSH (8U << 20)
 
 void rate_add(struct rate *r, double bytes, double seconds)
 {
@@ -79,9 +86,16 @@ static void set_direct(struct disk *d, bool on)
 		d->never_direct = true;
 }
 
+/* A burst is no speed: some disks take the first megabytes in no time. */
+static bool is_slow(const struct disk *d)
+{
+	return d->total.bytes > 2 * TRIAL && rate_speed(&d->total) < SLOW;
+}
+
 /*
  * Past the page cache or through it: what is faster differs from file system
- * to file system, so both are tried.
+ * to file system, so both are tried. Where both are slow, the page cache takes
+ * what the program need not be stopped for.
  */
 static void choose_way(struct disk *d)
 {
@@ -90,17 +104,159 @@ static void choose_way(struct disk *d)
 
 	if (direct->bytes < TRIAL || cached->bytes < TRIAL)
 		better = direct->bytes < TRIAL;
-	set_direct(d, !d->never_direct && better);
+	if (!d->behind && is_slow(d)) {
+		pthread_mutex_lock(&d->lock);
+		d->behind = true;
+		d->speed = d->total;
+		pthread_mutex_unlock(&d->lock);
+	}
+	set_direct(d, !d->never_direct && better && !d->behind);
 }
 
-/* It is not needed in the page cache, and fsync has less to do. */
-static void push_out(const struct disk *d, uint64_t offset, uint64_t bytes)
+/* --- out of the page cache --- */
+
+/* How much may wait there, in bytes. */
+static uint64_t to_spare(void)
 {
-	if (!sync_file_range(d->fd, (off_t)offset, (off_t)bytes,
+	auto_free char *text =
+		read_file_at(AT_FDCWD, "/proc/meminfo", 65536, NULL, NULL);
+	const char *line = text ? strstr(text, "MemAvailable:") : NULL;
+
+	return line ? strtoull(line + strlen("MemAvailable:"), NULL, 10) *
+			       1024 / 4
+		    : 0;
+}
+
+/*
+ * An error of the disk is told once, here or by fsync, so it must not be lost.
+ * 0, or its errno.
+ */
+static int push_out(int fd, uint64_t offset, uint64_t bytes)
+{
+	if (sync_file_range(fd, (off_t)offset, (off_t)bytes,
 		    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 			    SYNC_FILE_RANGE_WAIT_AFTER))
-		posix_fadvise(d->fd, (off_t)offset, (off_t)bytes,
-			POSIX_FADV_DONTNEED);
+		return errno == EINVAL || errno == ENOSYS || errno == ESPIPE
+			       ? 0
+			       : errno;
+	posix_fadvise(fd, (off_t)offset, (off_t)bytes, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+static void *pusher(void *arg)
+{
+	struct disk *d = arg;
+
+	pthread_mutex_lock(&d->lock);
+	for (;;) {
+		uint64_t from, n;
+		double start;
+		int bad;
+
+		while (d->written == d->pushed && !d->finish)
+			pthread_cond_wait(&d->changed, &d->lock);
+		from = d->pushed;
+		n = d->written - from;
+		if (n == 0 || d->failed || d->given_up)
+			break;
+		if (n > PUSH)
+			n = PUSH;
+		pthread_mutex_unlock(&d->lock);
+		start = now_mono();
+		bad = push_out(d->fd, from, n);
+		pthread_mutex_lock(&d->lock);
+		d->failed = bad;
+		d->pushed += n;
+		if (d->behind) {
+			d->speed.bytes += (double)n;
+			d->speed.seconds += now_mono() - start;
+		}
+		pthread_cond_broadcast(&d->changed);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+static int start_pusher(struct disk *d, uint64_t offset, struct err *err)
+{
+	sigset_t all, old;
+	int bad;
+
+	if (d->has_pusher)
+		return 0;
+	d->pushed = d->written = offset;
+	d->spare = to_spare();
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	bad = pthread_create(&d->pusher, NULL, pusher, d);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	d->has_pusher = !bad;
+	return bad ? err_set(err, bad, "start a thread") : 0;
+}
+
+static int failed(const struct disk *d, struct err *err)
+{
+	if (!d->failed)
+		return 0;
+	errno = d->failed;
+	return disk_error("the pack", err);
+}
+
+/* The pusher's from now on; with behind set that may be later. */
+static int hand_over(
+	struct disk *d, uint64_t offset, uint64_t bytes, struct err *err)
+{
+	int ret;
+
+	if (start_pusher(d, offset, err))
+		return -1;
+	pthread_mutex_lock(&d->lock);
+	/* What lies between was written directly. */
+	if (d->pushed == d->written)
+		d->pushed = offset;
+	d->written = offset + bytes;
+	pthread_cond_broadcast(&d->changed);
+	while (!d->failed &&
+		d->written - d->pushed > (d->behind ? d->spare : 0))
+		pthread_cond_wait(&d->changed, &d->lock);
+	ret = failed(d, err);
+	pthread_mutex_unlock(&d->lock);
+	return ret;
+}
+
+static int end_pusher(struct disk *d, bool give_up, struct err *err)
+{
+	if (d->has_pusher) {
+		pthread_mutex_lock(&d->lock);
+		d->finish = true;
+		d->given_up = give_up;
+		pthread_cond_broadcast(&d->changed);
+		pthread_mutex_unlock(&d->lock);
+		pthread_join(d->pusher, NULL);
+	}
+	d->has_pusher = false;
+	return failed(d, err);
+}
+
+/* --- the whole --- */
+
+void disk_begin(struct disk *d, int fd)
+{
+	*d = (struct disk){.fd = fd};
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->changed, NULL);
+}
+
+static void measure(struct disk *d, uint64_t bytes, double seconds)
+{
+	if (d->trial[d->direct].bytes < TRIAL)
+		rate_add(&d->trial[d->direct], (double)bytes, seconds);
+	d->total.bytes += (double)bytes;
+	d->total.seconds += seconds;
+	pthread_mutex_lock(&d->lock);
+	if (!d->behind)
+		rate_add(&d->speed, (double)bytes, seconds);
+	pthread_mutex_unlock(&d->lock);
 }
 
 int disk_write(struct disk *d, struct iovec *iov, int n, uint64_t offset,
@@ -120,14 +276,32 @@ int disk_write(struct disk *d, struct iovec *iov, int n, uint64_t offset,
 		ret = write_at(d, copy, n, offset, err);
 	}
 	if (!ret && !d->direct)
-		push_out(d, offset, bytes);
-	if (!ret && d->trial[d->direct].bytes < TRIAL)
-		rate_add(&d->trial[d->direct], (double)bytes,
-			now_mono() - start);
+		ret = hand_over(d, offset, bytes, err);
+	if (!ret)
+		measure(d, bytes, now_mono() - start);
 	return ret;
 }
 
-void disk_plain(struct disk *d)
+double disk_speed(struct disk *d)
+{
+	double speed;
+
+	pthread_mutex_lock(&d->lock);
+	speed = rate_speed(&d->speed);
+	pthread_mutex_unlock(&d->lock);
+	return speed;
+}
+
+int disk_plain(struct disk *d, struct err *err)
 {
 	set_direct(d, false);
+	return end_pusher(d, false, err);
+}
+
+void disk_end(struct disk *d)
+{
+	end_pusher(d, true, NULL);
+	release_fd(&d->fd);
+	pthread_cond_destroy(&d->changed);
+	pthread_mutex_destroy(&d->lock);
 }

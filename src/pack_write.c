@@ -50,8 +50,8 @@ struct pack_writer {
 
 	/* How much is compressed. */
 	enum compression compression;
-	struct rate packs, writes; /* a thread's; the disk's */
-	double squeezed;           /* bytes out for a byte in */
+	struct rate packs; /* a thread's */
+	double squeezed;   /* bytes out for a byte in */
 
 	pthread_t packer[MAX_THREADS], writer;
 	struct codec *codec[MAX_THREADS];
@@ -104,9 +104,9 @@ static void fail(struct pack_writer *w, const struct err *err)
  * than all threads together do for the rest. The first frames show how fast
  * the disk is, and every so often one shows how fast compressing is.
  */
-static bool shall_pack(const struct pack_writer *w, uint32_t number)
+static bool shall_pack(struct pack_writer *w, uint32_t number)
 {
-	double disk = rate_speed(&w->writes),
+	double disk = disk_speed(&w->disk),
 	       cpu = rate_speed(&w->packs) * w->threads;
 
 	if (w->compression != COMPRESSION_AUTO)
@@ -203,24 +203,22 @@ static size_t padded(const struct frame *f)
 	return (f->stored + (size_t)PAGE - 1) / PAGE * PAGE;
 }
 
-static int write_batch(struct pack_writer *w, struct frame **f, unsigned n,
-	double *seconds, uint64_t *bytes, struct err *err)
+static int write_batch(
+	struct pack_writer *w, struct frame **f, unsigned n, struct err *err)
 {
 	struct iovec iov[BATCH];
-	double start = now_mono();
+	uint64_t bytes = 0;
 
-	*bytes = 0;
 	for (unsigned i = 0; i < n; i++) {
 		iov[i].iov_base =
 			f[i]->codec == PACK_RAW ? f[i]->raw : f[i]->out;
 		iov[i].iov_len = padded(f[i]);
-		*bytes += padded(f[i]);
+		bytes += padded(f[i]);
 	}
-	if (w->room && w->end + *bytes > w->room)
+	if (w->room && w->end + bytes > w->room)
 		return err_set(err, 0, NO_ROOM);
-	if (disk_write(&w->disk, iov, (int)n, w->end, *bytes, err))
+	if (disk_write(&w->disk, iov, (int)n, w->end, bytes, err))
 		return -1;
-	*seconds = now_mono() - start;
 	for (unsigned i = 0; i < n; i++) {
 		if (note_frame(w, f[i], w->end, err))
 			return -1;
@@ -261,18 +259,15 @@ static void *writer(void *arg)
 	pthread_mutex_lock(&w->lock);
 	while ((n = next_batch(w, batch))) {
 		struct err err;
-		double seconds = 0;
-		uint64_t bytes = 0;
 		int ret;
 
 		pthread_mutex_unlock(&w->lock);
-		ret = write_batch(w, batch, n, &seconds, &bytes, &err);
+		ret = write_batch(w, batch, n, &err);
 		if (ret)
 			fail(w, &err);
 		pthread_mutex_lock(&w->lock);
 		if (ret)
 			break;
-		rate_add(&w->writes, (double)bytes, seconds);
 		while (n > 0)
 			push(&w->free, batch[--n]);
 		pthread_cond_broadcast(&w->freed);
@@ -399,8 +394,10 @@ struct pack_writer *pack_create(
 	w->squeezed = 1;
 	w->room = o->room;
 	pack_name(gen, name);
-	w->disk.fd = openat(step, name,
-		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	disk_begin(&w->disk,
+		openat(step, name,
+			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			0600));
 	if (w->disk.fd < 0)
 		err_set(err, errno, "create %s", name);
 	else if (!write_head(w, gen, err) &&
@@ -467,7 +464,8 @@ static int write_tail(
 		.id = w->head.id,
 	};
 
-	disk_plain(&w->disk);
+	if (disk_plain(&w->disk, err))
+		return -1;
 	if (lseek(w->disk.fd, (off_t)w->end, SEEK_SET) < 0)
 		return disk_error("the pack", err);
 	if (write_table(w, &t.table_check, err))
@@ -506,7 +504,7 @@ void pack_release(struct pack_writer *w)
 		munmap(w->memory,
 			FRAMES * (size_t)(w->frame[1].raw - w->frame[0].raw));
 	spool_close(&w->table);
-	release_fd(&w->disk.fd);
+	disk_end(&w->disk);
 	pthread_cond_destroy(&w->packed);
 	pthread_cond_destroy(&w->filled);
 	pthread_cond_destroy(&w->freed);

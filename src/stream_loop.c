@@ -52,6 +52,8 @@ struct source *loop_source(struct loop *l, uint64_t what)
 
 void loop_remove(struct loop *l, struct source *s)
 {
+	/* Closing would do only if nobody else had the same pipe end open. */
+	epoll_ctl(l->poll, EPOLL_CTL_DEL, s->fd, NULL);
 	release_fd(&s->fd);
 	l->open--;
 }
