@@ -67,7 +67,10 @@ int request_parse(const unsigned char *msg, size_t n, char *name, size_t size)
 	return ret;
 }
 
-/* 1: all n bytes; 0: the other side has ended before the first; -1 */
+/*
+ * 1: all n bytes; 0: the other side has ended before the first; -1. errno is 0
+ * if it has ended.
+ */
 static int read_all(int fd, void *buf, size_t n)
 {
 	unsigned char *p = buf;
@@ -80,13 +83,20 @@ static int read_all(int fd, void *buf, size_t n)
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got == 0 && done == 0)
-			return 0;
+		if (got == 0)
+			errno = 0;
 		if (got <= 0)
-			return -1;
+			return got || done ? -1 : 0;
 		done += (size_t)got;
 	}
 	return 1;
+}
+
+static int cut_off(struct err *err)
+{
+	if (errno)
+		return err_set(err, errno, "read from criu");
+	return err_set(err, 0, "criu has ended in the middle of a request");
 }
 
 /* As read_all(); the name that is asked for. */
@@ -97,9 +107,12 @@ int request_read(int sock, char name[REQUEST_NAME], struct err *err)
 	int got = read_all(sock, &len, sizeof(len));
 
 	if (got <= 0)
-		return got ? err_set(err, errno, "read from criu") : 0;
-	if (len > sizeof(msg) || read_all(sock, msg, len) <= 0 ||
-		request_parse(msg, len, name, REQUEST_NAME))
+		return got ? cut_off(err) : 0;
+	if (len > sizeof(msg))
+		return err_set(err, 0, "criu has asked for nonsense");
+	if (read_all(sock, msg, len) <= 0)
+		return cut_off(err);
+	if (request_parse(msg, len, name, REQUEST_NAME))
 		return err_set(err, 0, "criu has asked for nonsense");
 	return 1;
 }

@@ -106,12 +106,14 @@ static int feed(struct serve *s, struct source *src, struct err *err)
 	if (!ret &&
 		(f->filled != STORE_DONE || (f->stage[0] >= 0 && f->staged)))
 		return 0;
-	end_feeding(s, src);
 	/* criu need not read to the end. */
-	if (!ret || why.num == EPIPE)
-		return 0;
-	*err = why;
-	return -1;
+	if (ret && why.num == EPIPE)
+		ret = 0;
+	/* When criu sees the end, the reason for it must be there. */
+	if (ret)
+		*err = why;
+	end_feeding(s, src);
+	return ret;
 }
 
 /* What cannot be had is done without. */

@@ -208,6 +208,7 @@ static void test_read_a_cut_length(void **state)
 	assert_int_equal(write_all(pair[0], "\x05\x00", 2), 0);
 	release_fd(&pair[0]);
 	assert_int_equal(request_read(pair[1], name, &err), -1);
+	assert_non_null(strstr(err.text, "in the middle"));
 }
 
 static void test_read_too_much(void **state)
