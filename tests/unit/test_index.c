@@ -77,9 +77,8 @@ static void test_slots_are_in_their_window(void **state)
 			assert_true(index_slot(&s, &h, &base) < s.window);
 			assert_int_equal(base % s.window, 0);
 			assert_true(base / s.window < s.windows);
-			assert_int_equal(
-				(uint64_t)index_slot_tag(&s, &h) &
-					((1ULL << s.number_bits) - 1),
+			assert_int_equal((uint64_t)index_slot_tag(&s, &h) &
+						 ((1ULL << s.number_bits) - 1),
 				0);
 		}
 }
@@ -118,8 +117,10 @@ static void fill(struct spool *s, const void *data, size_t n)
 
 static uint64_t write_index(const struct fixture *f)
 {
-	struct index_head h = {
-		.gen = 2, .seed = 7, .memory = 24 * PAGE + 3, .fresh = 2 * PAGE};
+	struct index_head h = {.gen = 2,
+		.seed = 7,
+		.memory = 24 * PAGE + 3,
+		.fresh = 2 * PAGE};
 	struct spool part[N_SECTIONS] = {0};
 	struct err err = {0};
 	uint64_t size;
@@ -186,8 +187,8 @@ static void test_extent_of(void **state)
 
 			assert_true(x.extents[e].gen);
 			assert_true(n >= x.extents[e].first);
-			assert_true(n < x.extents[e].first +
-						x.extents[e].count);
+			assert_true(
+				n < x.extents[e].first + x.extents[e].count);
 		}
 	index_close(&x);
 }
@@ -412,8 +413,7 @@ static void test_what_makes_no_sense(void **state)
 		if (wrong == OTHER_VERSION)
 			assert_non_null(strstr(err.text, "version 2"));
 		else if (wrong)
-			assert_string_equal(
-				err.text, "index 2: it is damaged");
+			assert_string_equal(err.text, "index 2: it is damaged");
 		free(x.data);
 	}
 	free(good.data);

@@ -308,9 +308,7 @@ static void test_all_in_small_extents(void **state)
 	make_base(f, e, LEN(e), UINT64_MAX);
 	c = pages_cursor(f->pages, "pages-1");
 	for (uint32_t i = 0; i < 3 * LEN(e); i++) {
-		uint32_t n = i < LEN(e)
-				     ? i
-				     : (uint32_t)(i * 7919ULL % LEN(e));
+		uint32_t n = i < LEN(e) ? i : (uint32_t)(i * 7919ULL % LEN(e));
 		struct page_hash h = hash_of(n);
 		struct page_place place;
 
