@@ -141,9 +141,9 @@ struct frames *frames_new(unsigned threads, bool lend, struct err *err)
 		ret = err_set(err, errno, "buffers");
 	for (size_t i = 0; !ret && i < FRAMES_HELD; i++)
 		f->held[i].room = f->memory + i * FRAME_BYTES;
-	if (!ret && !(f->own = pack_lane_new(err)))
-		ret = -1;
-	if (!ret && !start_loaders(f, threads, err))
+	if (!ret)
+		f->own = pack_lane_new(err);
+	if (f->own && !start_loaders(f, threads, err))
 		return f;
 	frames_free(f);
 	return NULL;
