@@ -7,11 +7,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "files.h"
+#include "log.h"
+#include "mapfiles.h"
 #include "proc.h"
 #include "util.h"
 
@@ -186,6 +189,7 @@ struct command {
 	const json_t *outside;
 	pid_t root; /* a dump; 0: a restore */
 	bool stop;
+	int ask; /* what criu asks goes here, see mapfiles.h; -1: nowhere */
 	char **argv;
 	size_t n;
 	struct int_list lent; /* descriptors for criu; ours until it runs */
@@ -362,18 +366,23 @@ static void become_criu(const struct command *c, char *const env[])
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* criu goes there as well, but runs scripts before that. */
-	if (redirect_streams(c->e->work) && !fchdir(c->e->work))
+	if (redirect_streams(c->e->work) && !fchdir(c->e->work) &&
+		(c->ask < 0 || !mapfiles_ask(c->ask)))
 		execve(c->e->criu, c->argv, env);
 }
 
 /*
  * criu must take no configuration and no path from the user's environment,
- * and keeps its kernel cache where XDG_RUNTIME_DIR says.
+ * and keeps its kernel cache where XDG_RUNTIME_DIR says. It is to do without
+ * hardware breakpoints: on some virtual machines they never come, and before
+ * version 4.2 criu would wait for them for ever.
  */
 static pid_t fork_criu(const struct command *c, int failure)
 {
 	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", dir[64];
-	char *const env[] = {path, dir, NULL};
+	/* FI_NO_BREAKPOINTS, see criu/include/fault-injection.h */
+	char no_breakpoints[] = "CRIU_FAULT=130";
+	char *const env[] = {path, dir, no_breakpoints, NULL};
 	int why;
 	pid_t pid;
 
@@ -479,50 +488,98 @@ static int answer_hook(const struct hook *h, int (*frozen)(void *), void *arg)
 	return write_all(h->answer, answer, strlen(answer));
 }
 
-/* Until criu has ended, or will not ask any more; its status. */
-static int attend(pid_t criu, const struct hook *h, int (*frozen)(void *),
-	void *arg, struct err *err)
+/* What a dump of criu's wants to know meanwhile. */
+struct attendance {
+	pid_t criu;
+	struct hook hook;
+	struct mapfiles *mapfiles; /* NULL: nothing */
+	struct err why;            /* of what could not be answered */
+	int (*frozen)(void *);
+	void *arg;
+};
+
+/* Until criu has ended; its status. */
+static int attend(struct attendance *a, struct err *err)
 {
-	auto_close int end = (int)syscall(SYS_pidfd_open, criu, 0);
-	struct pollfd fds[2] = {
-		{.fd = h->asked, .events = POLLIN},
+	auto_close int end = (int)syscall(SYS_pidfd_open, a->criu, 0);
+	struct pollfd fds[3] = {
+		{.fd = a->hook.asked, .events = POLLIN},
 		{.fd = end, .events = POLLIN},
+		{.fd = a->mapfiles ? mapfiles_fd(a->mapfiles) : -1,
+			.events = POLLIN},
 	};
-	bool asked = false;
 
 	if (end < 0) {
-		kill(criu, SIGKILL);
-		wait_for(criu);
+		kill(a->criu, SIGKILL);
+		wait_for(a->criu);
 		return err_set(err, errno, "pidfd_open");
 	}
-	while (!asked && !fds[1].revents) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+	while (!fds[1].revents) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			break;
-		if (fds[0].revents & POLLIN)
-			asked = !answer_hook(h, frozen, arg);
+		if (fds[2].revents & POLLIN)
+			mapfiles_answer(a->mapfiles, &a->why);
+		else if (fds[2].revents)
+			fds[2].fd = -1;
+		if (fds[0].revents & POLLIN &&
+			!answer_hook(&a->hook, a->frozen, a->arg))
+			fds[0].fd = -1;
 	}
-	return wait_for(criu);
+	return wait_for(a->criu);
+}
+
+/* Its end for criu is in c->ask, and the other one returned; -1: not needed. */
+static int make_questions(struct command *c, struct err *err)
+{
+	int sock[2];
+
+	if (!c->e->unprivileged || !mapfiles_needed(c->root))
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+		return err_set(err, errno, "socketpair");
+	c->ask = sock[1];
+	return sock[0];
+}
+
+static pid_t start_dump(
+	struct command *c, struct attendance *a, struct err *err)
+{
+	auto_close int questions = make_questions(c, err);
+
+	a->criu = start_criu(c, err);
+	release_fd(&c->ask);
+	if (a->criu > 0 && questions >= 0) {
+		a->mapfiles = mapfiles_new(
+			questions, c->root, c->e->ghost_limit, &a->why);
+		if (!a->mapfiles)
+			log_debug("%s", a->why.text);
+	}
+	return a->criu;
 }
 
 int engine_dump(const struct engine *e, pid_t root, bool stop,
 	const json_t *outside, int (*frozen)(void *), void *arg,
 	struct err *err)
 {
-	struct command c = {
-		.e = e, .outside = outside, .root = root, .stop = stop};
-	struct hook h = {-1, -1};
+	struct command c = {.e = e,
+		.outside = outside,
+		.root = root,
+		.stop = stop,
+		.ask = -1};
+	struct attendance a = {
+		.hook = {-1, -1}, .frozen = frozen, .arg = arg};
 	int status = -1;
-	pid_t pid = -1;
 
-	if (!make_hook(&h, e->work, err))
-		pid = start_criu(&c, err);
-	if (pid > 0) {
-		status = attend(pid, &h, frozen, arg, err);
+	if (!make_hook(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
+		status = attend(&a, err);
 		if (status)
 			explain_file(
 				e->work, "dump.log", "the dump failed", err);
+		if (status && a.why.text[0])
+			*err = a.why;
 	}
-	end_hook(&h, e->work);
+	mapfiles_free(a.mapfiles);
+	end_hook(&a.hook, e->work);
 	return status ? -1 : 0;
 }
 
@@ -541,7 +598,7 @@ static pid_t restored_root(int dir, struct err *err)
 pid_t engine_restore(
 	const struct engine *e, const json_t *outside, struct err *err)
 {
-	struct command c = {.e = e, .outside = outside};
+	struct command c = {.e = e, .outside = outside, .ask = -1};
 	pid_t pid, root = -1;
 
 	unlinkat(e->work, pid_file, 0);

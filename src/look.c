@@ -142,15 +142,9 @@ static void look_at_maps(struct look *l)
 	while (f && getline(&line, &room, f) > 0) {
 		const char *name = strchr(line, '/');
 
-		if (!name || !strstr(name, " (deleted)") ||
-			!strncmp(name, "/memfd:", 7) ||
-			!strncmp(name, "/dev/zero", 9))
+		if (!name || strncmp(name, "/SYSV", 5))
 			continue;
-		say(l,
-			strncmp(name, "/SYSV", 5)
-				? "a mapped file that was deleted (as Python's "
-				  "multiprocessing does)"
-				: "System V shared memory",
+		say(l, "System V shared memory",
 			"it must be gone when a checkpoint is due");
 		return;
 	}
