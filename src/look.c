@@ -210,6 +210,8 @@ static void look_at_program(struct look *l)
 unsigned look_at_tree(pid_t parent)
 {
 	struct int_list tree = proc_tree(parent);
+	/* A capsule has terminals of its own, both ends of them. */
+	bool own_terminals = other_namespace(parent, getpid(), "mnt");
 	struct look l = {0};
 	struct proc_stat st;
 
@@ -223,7 +225,7 @@ unsigned look_at_tree(pid_t parent)
 		look_at_namespaces(&l, parent);
 		look_at_program(&l);
 		look_at_tracer(&l);
-		if (st.tty)
+		if (st.tty && !own_terminals)
 			say(&l, "a controlling terminal",
 				"start the program without one, for example "
 				"with setsid");
