@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 #include "log.h"
@@ -25,12 +26,13 @@
 #define OUR_ARCH AUDIT_ARCH_AARCH64
 #endif
 
-/* One mapping of a deleted file. */
+/* A mapping of a file that criu cannot have by its name. */
 struct mapping {
 	pid_t pid;
 	uint64_t start, end, offset;
 	unsigned major, minor; /* of the file */
 	uint64_t inode;
+	bool deleted;
 	char *path; /* as it was, without the mark */
 };
 
@@ -72,30 +74,48 @@ static bool is_known_to_criu(const char *path)
 	return false;
 }
 
+/*
+ * criu opens a file by its name if device and inode are those of the mapping.
+ * On an overlay whose layers are on different file systems the device is not.
+ */
+static bool is_known_by_name(const struct mapping *m, const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_ino == m->inode &&
+	       st.st_dev == makedev(m->major, m->minor);
+}
+
+/* Cuts the mark off. */
+static bool cut_mark(char *path)
+{
+	size_t n = strlen(path), mark_len = sizeof(mark) - 1;
+
+	if (n <= mark_len || strcmp(path + n - mark_len, mark))
+		return false;
+	path[n - mark_len] = '\0';
+	return true;
+}
+
 /* One line of /proc/PID/maps, see proc_pid_maps(5); path is lent. */
 static bool parse_line(char *line, struct mapping *m, char **path)
 {
 	unsigned long long start, end, offset, inode;
 	int at = 0;
-	size_t n;
 
 	if (sscanf(line, "%llx-%llx %*s %llx %x:%x %llu %n", &start, &end,
 		    &offset, &m->major, &m->minor, &inode, &at) != 6 ||
 		line[at] != '/')
-		return false;
-	n = strcspn(line + at, "\n");
-	if (n <= sizeof(mark) - 1)
-		return false;
-	n -= sizeof(mark) - 1;
-	if (strncmp(line + at + n, mark, sizeof(mark) - 1) ||
-		is_known_to_criu(line + at))
 		return false;
 	m->start = start;
 	m->end = end;
 	m->offset = offset;
 	m->inode = inode;
 	*path = line + at;
-	(*path)[n] = '\0';
+	(*path)[strcspn(*path, "\n")] = '\0';
+	if (is_known_to_criu(*path) || is_known_by_name(m, *path))
+		return false;
+	m->deleted = cut_mark(*path);
 	return true;
 }
 
@@ -170,6 +190,16 @@ static const struct mapping *find_mapping(
 }
 
 /* --- the file itself, where it is still to be had --- */
+
+static int open_by_name(const struct mapping *m)
+{
+	auto_close int fd = open(m->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	return fd >= 0 && !fstat(fd, &st) && st.st_ino == m->inode
+		       ? steal_fd(&fd)
+		       : -1;
+}
 
 /* A semaphore of sem_open(3) is mapped under a name that it has lost at once. */
 static int open_by_other_name(const struct mapping *m)
@@ -302,12 +332,12 @@ static int copy_file(
 
 	if (size > all->limit)
 		return err_set(err, 0,
-			"a deleted file is mapped, %.200s, of %s, which is "
+			"a file is mapped that has no name, %.200s, of %s: "
 			"more than [criu] ghost_limit",
 			m->path, show_size(size, text));
 	fd = make_file(m->path);
 	if (fd < 0 || ftruncate(fd, (off_t)size))
-		return err_set(err, errno, "copy the deleted file %.200s",
+		return err_set(err, errno, "copy the mapped file %.200s",
 			m->path);
 	for (size_t i = 0; i < all->n_mappings; i++) {
 		const struct mapping *o = &all->mapping[i];
@@ -320,7 +350,7 @@ static int copy_file(
 		mem = open(path, O_RDONLY | O_CLOEXEC);
 		if (mem < 0 || copy_pages(o, mem, fd))
 			return err_set(err, errno,
-				"copy the deleted file %.200s", m->path);
+				"copy the mapped file %.200s", m->path);
 	}
 	return steal_fd(&fd);
 }
@@ -328,14 +358,15 @@ static int copy_file(
 static int open_file(
 	const struct mapfiles *all, const struct mapping *m, struct err *err)
 {
-	int fd = open_by_other_name(m);
+	int fd = m->deleted ? open_by_other_name(m) : open_by_name(m);
 
 	if (fd < 0)
 		fd = open_by_descriptor(all, m);
 	if (fd < 0)
 		fd = copy_file(all, m, err);
-	log_debug("process %d maps %s, which was deleted: %s", (int)m->pid,
-		m->path, fd < 0 ? "cannot be had" : "given to criu");
+	log_debug("process %d maps %s%s: %s", (int)m->pid, m->path,
+		m->deleted ? ", which was deleted" : "",
+		fd < 0 ? "cannot be had" : "given to criu");
 	return fd;
 }
 

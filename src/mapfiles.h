@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mapfiles.h - mappings of files that have no name any more
+ * mapfiles.h - mappings of files that criu cannot open by their name
  *
  * criu opens the file of a mapping as /proc/PID/map_files/START-END, which the
  * kernel allows to nobody in a user namespace, or else by its name. A file
- * that was deleted has none: Python's multiprocessing locks are such, and all
- * other semaphores of sem_open(3) between two lines of the C library. So while
- * criu dumps, these openings are answered here, by seccomp's user
- * notifications; see seccomp_unotify(2).
+ * that was deleted has none: Python's multiprocessing locks are such. And of
+ * one on an overlay criu may not believe that it is the same. So while criu
+ * dumps, these openings are answered here, by seccomp's user notifications;
+ * see seccomp_unotify(2).
  */
 #ifndef MAPFILES_H
 #define MAPFILES_H
@@ -18,7 +18,7 @@
 
 #include "err.h"
 
-/* Does a process of this tree map such a file? */
+/* Does a process of this tree map such a file? Asked in the tree's mounts. */
 bool mapfiles_needed(pid_t root);
 
 /*
