@@ -16,6 +16,7 @@
 #include "log.h"
 #include "mapfiles.h"
 #include "proc.h"
+#include "questions.h"
 #include "util.h"
 
 int engine_find(const char *name, char *path, size_t size, struct err *err)
@@ -59,8 +60,11 @@ static const struct hint hints[] = {
 		"this criu is too old for this kernel: install CRIU 4.1 or "
 		"newer"},
 	{"io_uring",
-		"CRIU cannot dump io_uring: turn it off in the program, for "
-		"Node.js with UV_USE_IO_URING=0 under [environment]"},
+		"CRIU cannot dump an io_uring: put io_uring = deny under "
+		"[capsule]"},
+	{"send_fds failed",
+		"a process has a descriptor that may not be handed on, as an "
+		"io_uring may not: put io_uring = deny under [capsule]"},
 	{"Connected TCP socket",
 		"a network connection is open: close it, or keep both ends "
 		"inside the command"},
@@ -189,7 +193,7 @@ struct command {
 	const json_t *outside;
 	pid_t root; /* a dump; 0: a restore */
 	bool stop;
-	int ask; /* what criu asks goes here, see mapfiles.h; -1: nowhere */
+	int ask; /* what criu asks goes here, see questions.h; -1: nowhere */
 	char **argv;
 	size_t n;
 	struct int_list lent; /* descriptors for criu; ours until it runs */
@@ -351,6 +355,15 @@ static void release_command(struct command *c)
 }
 
 /*
+ * What is restored has the filters of the criu that restores it. Where criu
+ * is not privileged it has seen none at the dump, see questions.c.
+ */
+static bool inherits_filter(const struct command *c)
+{
+	return !c->root && c->e->deny_io_uring && c->e->unprivileged;
+}
+
+/*
  * In the child, returns only if it cannot. The parent has threads: another
  * one may have held a lock when this process was forked, so only what a
  * signal handler may do is done here; see fork(2).
@@ -367,7 +380,8 @@ static void become_criu(const struct command *c, char *const env[])
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* criu goes there as well, but runs scripts before that. */
 	if (redirect_streams(c->e->work) && !fchdir(c->e->work) &&
-		(c->ask < 0 || !mapfiles_ask(c->ask)))
+		(!inherits_filter(c) || !questions_deny_io_uring()) &&
+		(c->ask < 0 || !questions_ask(c->ask)))
 		execve(c->e->criu, c->argv, env);
 }
 
@@ -492,7 +506,7 @@ static int answer_hook(const struct hook *h, int (*frozen)(void *), void *arg)
 struct attendance {
 	pid_t criu;
 	struct hook hook;
-	struct mapfiles *mapfiles; /* NULL: nothing */
+	struct questions *questions; /* NULL: none */
 	struct err why;            /* of what could not be answered */
 	int (*frozen)(void *);
 	void *arg;
@@ -505,7 +519,7 @@ static int attend(struct attendance *a, struct err *err)
 	struct pollfd fds[3] = {
 		{.fd = a->hook.asked, .events = POLLIN},
 		{.fd = end, .events = POLLIN},
-		{.fd = a->mapfiles ? mapfiles_fd(a->mapfiles) : -1,
+		{.fd = a->questions ? questions_fd(a->questions) : -1,
 			.events = POLLIN},
 	};
 
@@ -518,7 +532,7 @@ static int attend(struct attendance *a, struct err *err)
 		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			break;
 		if (fds[2].revents & POLLIN)
-			mapfiles_answer(a->mapfiles, &a->why);
+			questions_answer(a->questions, &a->why);
 		else if (fds[2].revents)
 			fds[2].fd = -1;
 		if (fds[0].revents & POLLIN &&
@@ -533,7 +547,8 @@ static int make_questions(struct command *c, struct err *err)
 {
 	int sock[2];
 
-	if (!c->e->unprivileged || !mapfiles_needed(c->root))
+	if (!c->e->unprivileged ||
+		(!c->e->deny_io_uring && !mapfiles_needed(c->root)))
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
 		return err_set(err, errno, "socketpair");
@@ -549,9 +564,9 @@ static pid_t start_dump(
 	a->criu = start_criu(c, err);
 	release_fd(&c->ask);
 	if (a->criu > 0 && questions >= 0) {
-		a->mapfiles = mapfiles_new(
+		a->questions = questions_new(
 			questions, c->root, c->e->ghost_limit, &a->why);
-		if (!a->mapfiles)
+		if (!a->questions)
 			log_debug("%s", a->why.text);
 	}
 	return a->criu;
@@ -578,7 +593,7 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 		if (status && a.why.text[0])
 			*err = a.why;
 	}
-	mapfiles_free(a.mapfiles);
+	questions_free(a.questions);
 	end_hook(&a.hook, e->work);
 	return status ? -1 : 0;
 }

@@ -118,8 +118,7 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
 		say(l, what,
-			"turn it off in the program; for Node.js put "
-			"UV_USE_IO_URING=0 under [environment]");
+			"put io_uring = deny under [capsule]");
 	} else if (!strncmp(f->target, "socket:", 7)) {
 		look_at_socket(l, f);
 	} else {

@@ -3,28 +3,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 
 #include "log.h"
 #include "proc.h"
-#include "request.h"
 #include "util.h"
-
-#if defined(__x86_64__)
-#define OUR_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OUR_ARCH AUDIT_ARCH_AARCH64
-#endif
 
 /* A mapping of a file that criu cannot have by its name. */
 struct mapping {
@@ -44,7 +28,6 @@ struct stand_in {
 };
 
 struct mapfiles {
-	int listener;
 	uint64_t limit;
 	pid_t root;
 	struct int_list tree; /* when something was asked */
@@ -390,76 +373,12 @@ static int stand_in_for(
 	return s->fd;
 }
 
-/* --- questions and answers --- */
-
-#ifdef OUR_ARCH
-
-/* Openings to read, below an open directory: map_files is one of these. */
-int mapfiles_ask(int sock)
-{
-	/* args[] are 64 bits wide, and their lower half comes first. */
-#define LOAD(field)                                                            \
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-	struct sock_filter filter[] = {
-		LOAD(arch),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 0, 6),
-		LOAD(nr),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 4),
-		LOAD(args[0]),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)AT_FDCWD, 2, 0),
-		LOAD(args[2]),
-		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K,
-			O_WRONLY | O_RDWR | O_CREAT, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-	};
-#undef LOAD
-	struct sock_fprog prog = {LEN(filter), filter};
-	char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
-	struct iovec v = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	int listener;
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -1;
-	listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-		SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
-	if (listener < 0)
-		return -1;
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &listener, sizeof(int));
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
-}
-
-#else
-
-int mapfiles_ask(int sock)
-{
-	(void)sock;
-	errno = ENOSYS;
-	return -1;
-}
-
-#endif
-
-struct mapfiles *mapfiles_new(
-	int sock, pid_t root, uint64_t limit, struct err *err)
+struct mapfiles *mapfiles_new(pid_t root, uint64_t limit)
 {
 	struct mapfiles *m = xcalloc(1, sizeof(*m));
 
 	m->root = root;
 	m->limit = limit;
-	m->listener = request_pipe(sock, err);
-	if (m->listener < 0) {
-		free(m);
-		return NULL;
-	}
 	return m;
 }
 
@@ -474,72 +393,19 @@ void mapfiles_free(struct mapfiles *m)
 		release_fd(&m->stand_in[i].fd);
 	free(m->stand_in);
 	free(m->tree.v);
-	release_fd(&m->listener);
 	free(m);
 }
 
-int mapfiles_fd(const struct mapfiles *m)
+int mapfiles_open(
+	struct mapfiles *m, pid_t pid, const char *name, struct err *err)
 {
-	return m->listener;
-}
-
-/* START-END below /proc/PID/map_files, or NULL. */
-static const struct mapping *what_is_asked(
-	struct mapfiles *m, const struct seccomp_notif *q)
-{
-	char dir[64], target[64] = "", name[40] = "";
-	struct iovec to = {name, sizeof(name) - 1};
-	struct iovec from = {(void *)(uintptr_t)q->data.args[1], to.iov_len};
 	unsigned long long start, end;
-	int pid, at = 0;
+	const struct mapping *asked;
 
-	snprintf(dir, sizeof(dir), "/proc/%d/fd/%d", (int)q->pid,
-		(int)q->data.args[0]);
-	if (readlink(dir, target, sizeof(target) - 1) < 0 ||
-		sscanf(target, "/proc/%d/map_files%n", &pid, &at) != 1 || !at ||
-		target[at])
-		return NULL;
-	if (process_vm_readv((pid_t)q->pid, &to, 1, &from, 1, 0) <= 0 ||
-		sscanf(name, "%llx-%llx", &start, &end) != 2)
-		return NULL;
+	if (sscanf(name, "%llx-%llx", &start, &end) != 2)
+		return -1;
 	if (!m->listed)
 		list_mappings(m);
-	return find_mapping(m, pid, start, end);
-}
-
-static void give(const struct mapfiles *m, const struct seccomp_notif *q,
-	int fd, struct seccomp_notif_resp *answer)
-{
-	struct seccomp_notif_addfd add = {
-		.id = q->id,
-		.srcfd = (uint32_t)fd,
-	};
-	int theirs = ioctl(m->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-
-	if (theirs < 0)
-		return;
-	answer->flags = 0;
-	answer->val = theirs;
-}
-
-void mapfiles_answer(struct mapfiles *m, struct err *err)
-{
-	struct seccomp_notif q = {0};
-	struct seccomp_notif_resp answer = {
-		.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-	const struct mapping *asked;
-	int fd;
-
-	/* ENOENT: who has asked was killed meanwhile. */
-	if (ioctl(m->listener, SECCOMP_IOCTL_NOTIF_RECV, &q))
-		return;
-	answer.id = q.id;
-	asked = what_is_asked(m, &q);
-	if (asked) {
-		fd = stand_in_for(m, asked, err);
-		if (fd >= 0)
-			give(m, &q, fd, &answer);
-	}
-	if (ioctl(m->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer))
-		log_debug("criu has no answer: %s", strerror(errno));
+	asked = find_mapping(m, pid, start, end);
+	return asked ? stand_in_for(m, asked, err) : -1;
 }

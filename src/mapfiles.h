@@ -5,9 +5,7 @@
  * criu opens the file of a mapping as /proc/PID/map_files/START-END, which the
  * kernel allows to nobody in a user namespace, or else by its name. A file
  * that was deleted has none: Python's multiprocessing locks are such. And of
- * one on an overlay criu may not believe that it is the same. So while criu
- * dumps, these openings are answered here, by seccomp's user notifications;
- * see seccomp_unotify(2).
+ * one on an overlay criu may not believe that it is the same.
  */
 #ifndef MAPFILES_H
 #define MAPFILES_H
@@ -21,30 +19,18 @@
 /* Does a process of this tree map such a file? Asked in the tree's mounts. */
 bool mapfiles_needed(pid_t root);
 
-/*
- * In the process that becomes criu, behind a fork of one with threads: from
- * now on its openings may be answered by whoever has the other end of sock.
- * 0, or -1 with errno.
- */
-int mapfiles_ask(int sock);
-
 struct mapfiles;
 
-/*
- * The one who answers, when criu runs. Files of up to limit bytes are looked
- * at. NULL with *err; released with mapfiles_free().
- */
-struct mapfiles *mapfiles_new(
-	int sock, pid_t root, uint64_t limit, struct err *err);
+/* Files of up to limit bytes are copied, where nothing else helps. */
+struct mapfiles *mapfiles_new(pid_t root, uint64_t limit);
 void mapfiles_free(struct mapfiles *m);
 
-/* Can be read when there is a question. */
-int mapfiles_fd(const struct mapfiles *m);
-
 /*
- * Answer one question. What cannot be answered is left to the kernel, which
- * says no; the reason is then in *err, if it is a better one.
+ * The file behind /proc/PID/map_files/NAME, for criu, while the tree stands
+ * still: a descriptor that stays ours; the same file for every mapping of it.
+ * -1: criu is to go on by itself; *err is only set if that cannot end well.
  */
-void mapfiles_answer(struct mapfiles *m, struct err *err);
+int mapfiles_open(
+	struct mapfiles *m, pid_t pid, const char *name, struct err *err);
 
 #endif
