@@ -42,7 +42,8 @@ pid_t capsule_fork(enum isolation isolation)
 	unsigned long flags = SIGCHLD;
 
 	if (isolation == ISOLATION_USER) {
-		flags |= CLONE_NEWPID | CLONE_NEWNS;
+		/* System V IPC is found by number: it must be its own. */
+		flags |= CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC;
 		if (!is_root())
 			flags |= CLONE_NEWUSER;
 	}

@@ -59,9 +59,8 @@ static const struct hint hints[] = {
 	{"Unexpected rt vDSO area bounds",
 		"this criu is too old for this kernel: install CRIU 4.1 or "
 		"newer"},
-	{"io_uring",
-		"CRIU cannot dump an io_uring: put io_uring = deny under "
-		"[capsule]"},
+	{"io_uring", "CRIU cannot dump an io_uring: put io_uring = deny under "
+		     "[capsule]"},
 	{"send_fds failed",
 		"a process has a descriptor that may not be handed on, as an "
 		"io_uring may not: put io_uring = deny under [capsule]"},
@@ -81,6 +80,9 @@ static const struct hint hints[] = {
 		"a deleted file is mapped, as multiprocessing semaphores are: "
 		"this needs isolation = none with a criu that has "
 		"cap_checkpoint_restore"},
+	{"doesn't live in IPC ns",
+		"System V shared memory is attached: this needs isolation = "
+		"user"},
 	{"dangling tty",
 		"a terminal is open whose other end is outside the command"},
 	{"Can't dump ghost file",
@@ -308,6 +310,7 @@ static const char pid_file[] = "root.pid";
 static int add_restore(struct command *c, struct err *err)
 {
 	if (add_common(c, "restore.log", err) ||
+		(c->stop && add(c, "--leave-stopped", err)) ||
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
 		add_pair(c, "--pidfile", pid_file, err))
@@ -507,7 +510,7 @@ struct attendance {
 	pid_t criu;
 	struct hook hook;
 	struct questions *questions; /* NULL: none */
-	struct err why;            /* of what could not be answered */
+	struct err why;              /* of what could not be answered */
 	int (*frozen)(void *);
 	void *arg;
 };
@@ -542,13 +545,20 @@ static int attend(struct attendance *a, struct err *err)
 	return wait_for(a->criu);
 }
 
+/* What criu is answered in place of the kernel. */
+static unsigned answered(const struct engine *e)
+{
+	return (e->unprivileged ? MAPFILES_NAMELESS : 0U) |
+	       (e->carries_sysv ? MAPFILES_SYSV : 0U);
+}
+
 /* Its end for criu is in c->ask, and the other one returned; -1: not needed. */
 static int make_questions(struct command *c, struct err *err)
 {
 	int sock[2];
 
-	if (!c->e->unprivileged ||
-		(!c->e->deny_io_uring && !mapfiles_needed(c->root)))
+	if (!(c->e->unprivileged && c->e->deny_io_uring) &&
+		!mapfiles_needed(c->root, answered(c->e)))
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
 		return err_set(err, errno, "socketpair");
@@ -564,8 +574,8 @@ static pid_t start_dump(
 	a->criu = start_criu(c, err);
 	release_fd(&c->ask);
 	if (a->criu > 0 && questions >= 0) {
-		a->questions = questions_new(
-			questions, c->root, c->e->ghost_limit, &a->why);
+		a->questions = questions_new(questions, c->root, answered(c->e),
+			c->e->ghost_limit, &a->why);
 		if (!a->questions)
 			log_debug("%s", a->why.text);
 	}
@@ -581,8 +591,7 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 		.root = root,
 		.stop = stop,
 		.ask = -1};
-	struct attendance a = {
-		.hook = {-1, -1}, .frozen = frozen, .arg = arg};
+	struct attendance a = {.hook = {-1, -1}, .frozen = frozen, .arg = arg};
 	int status = -1;
 
 	if (!make_hook(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
@@ -610,10 +619,11 @@ static pid_t restored_root(int dir, struct err *err)
 	return pid > 0 ? (pid_t)pid : -1;
 }
 
-pid_t engine_restore(
-	const struct engine *e, const json_t *outside, struct err *err)
+pid_t engine_restore(const struct engine *e, bool stop, const json_t *outside,
+	struct err *err)
 {
-	struct command c = {.e = e, .outside = outside, .ask = -1};
+	struct command c = {
+		.e = e, .outside = outside, .stop = stop, .ask = -1};
 	pid_t pid, root = -1;
 
 	unlinkat(e->work, pid_file, 0);

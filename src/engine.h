@@ -19,7 +19,8 @@ struct engine {
 	bool unprivileged;    /* not run by root */
 	uint64_t ghost_limit; /* bytes */
 	const char *extra;    /* lines for criu's configuration, ';' between */
-	bool deny_io_uring; /* to the command; a filter of ours does it */
+	bool carries_sysv;    /* shared memory segments: see sysv.h */
+	bool deny_io_uring;   /* to the command; a filter of ours does it */
 	/* Where criu's cache, logs and sockets lie; best on a tmpfs. */
 	int work;
 	bool verbose; /* a full log instead of errors and warnings */
@@ -42,11 +43,11 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 
 /*
  * Restore from the images that are served in the work directory; the tree runs
- * when this returns. Returns the PID of its root, which is a child of the
- * caller; -1 with *err.
+ * when this returns, or is stopped (by SIGSTOP) if stop is set. Returns the PID
+ * of its root, which is a child of the caller; -1 with *err.
  */
-pid_t engine_restore(
-	const struct engine *e, const json_t *outside, struct err *err);
+pid_t engine_restore(const struct engine *e, bool stop, const json_t *outside,
+	struct err *err);
 
 /*
  * The first real error of a criu log (text), and what to do about it: fills

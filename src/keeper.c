@@ -15,9 +15,11 @@
 #include "proc.h"
 #include "programs.h"
 #include "questions.h"
+#include "remap.h"
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
+#include "sysv.h"
 #include "util.h"
 
 /* The command's PIDs begin above this, criu's own at a restore below. */
@@ -226,6 +228,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.gen = r->gen,
 		.leave = r->leave,
 		.root = k->root,
+		.stopped = &k->was_stopped,
 		.facts = k->plan->facts,
 		.store = k->plan->store,
 		.deny_io_uring = k->plan->engine.deny_io_uring,
@@ -341,7 +344,7 @@ static int numbers_are_free(const struct self *k, struct err *err)
 }
 
 /* What the images do not give is the reason for whatever criu says of it. */
-static pid_t run_criu(const struct self *k, struct err *err)
+static pid_t run_criu(const struct self *k, bool stop, struct err *err)
 {
 	const struct keeper_plan *p = k->plan;
 	struct err *failure = &k->result->err;
@@ -350,11 +353,28 @@ static pid_t run_criu(const struct self *k, struct err *err)
 	failure->text[0] = '\0';
 	server = stream_serve(k->capsule.work, p->capsule.generation, failure);
 	if (server > 0)
-		root = engine_restore(&p->engine,
+		root = engine_restore(&p->engine, stop,
 			json_object_get(p->manifest, "outside"), err);
 	stream_served(server);
 	if (root <= 0 && failure->text[0])
 		*err = *failure;
+	return root;
+}
+
+/* System V IPC is there before criu begins, and attached when it has ended. */
+static pid_t restore_tree(const struct self *k, struct err *err)
+{
+	struct store_reader *generation = k->plan->capsule.generation;
+	json_t *sysv = sysv_load(generation, err);
+	bool attached = sysv_is_attached(sysv);
+	pid_t root = -1;
+
+	if (sysv && !sysv_make(sysv, generation, err))
+		root = run_criu(k, attached, err);
+	if (root > 0 && (attached ? remap_tree(root, sysv, err)
+				  : sysv_settle(sysv, err)))
+		root = -1;
+	json_decref(sysv);
 	return root;
 }
 
@@ -371,7 +391,7 @@ static void restore(struct self *k)
 	if (!numbers_are_free(k, &r.result.err) &&
 		!roll_back(k, &r.result.err) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
-		k->root = run_criu(k, &r.result.err);
+		k->root = restore_tree(k, &r.result.err);
 	if (capsule_lend_caps(&k->capsule, false, &r.result.err))
 		k->root = -1;
 	if (k->root > 0) {
@@ -537,6 +557,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 		_exit(1);
 	}
 	own.engine.work = k.capsule.work;
+	own.engine.carries_sysv = in_capsule(&k);
 	own.engine.deny_io_uring = denies_io_uring(&k);
 	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
 	tell(&k, &r);

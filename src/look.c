@@ -117,8 +117,7 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 	if (!strcmp(f->target, "anon_inode:[io_uring]")) {
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
-		say(l, what,
-			"put io_uring = deny under [capsule]");
+		say(l, what, "put io_uring = deny under [capsule]");
 	} else if (!strncmp(f->target, "socket:", 7)) {
 		look_at_socket(l, f);
 	} else {
@@ -143,8 +142,7 @@ static void look_at_maps(struct look *l)
 
 		if (!name || strncmp(name, "/SYSV", 5))
 			continue;
-		say(l, "System V shared memory",
-			"it must be gone when a checkpoint is due");
+		say(l, "System V shared memory", "this needs isolation = user");
 		return;
 	}
 }
@@ -211,6 +209,7 @@ unsigned look_at_tree(pid_t parent)
 	struct int_list tree = proc_tree(parent);
 	/* A capsule has terminals of its own, both ends of them. */
 	bool own_terminals = other_namespace(parent, getpid(), "mnt");
+	bool own_ipc = other_namespace(parent, getpid(), "ipc");
 	struct look l = {0};
 	struct proc_stat st;
 
@@ -220,7 +219,8 @@ unsigned look_at_tree(pid_t parent)
 		l.pid = tree.v[i];
 		l.comm = st.comm;
 		proc_fds(l.pid, look_at_fd, &l);
-		look_at_maps(&l);
+		if (!own_ipc)
+			look_at_maps(&l);
 		look_at_namespaces(&l, parent);
 		look_at_program(&l);
 		look_at_tracer(&l);

@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "proc.h"
+#include "sysv_maps.h"
 #include "util.h"
 
 /* A mapping of a file that criu cannot have by its name. */
@@ -17,6 +18,7 @@ struct mapping {
 	unsigned major, minor; /* of the file */
 	uint64_t inode;
 	bool deleted;
+	bool sysv;  /* a shared memory segment */
 	char *path; /* as it was, without the mark */
 };
 
@@ -29,8 +31,9 @@ struct stand_in {
 
 struct mapfiles {
 	uint64_t limit;
+	unsigned kinds;
 	pid_t root;
-	struct int_list tree; /* when something was asked */
+	struct int_list tree;    /* when something was asked */
 	struct mapping *mapping; /* of the whole tree, as it stands still */
 	size_t n_mappings;
 	bool listed;
@@ -81,7 +84,8 @@ static bool cut_mark(char *path)
 }
 
 /* One line of /proc/PID/maps, see proc_pid_maps(5); path is lent. */
-static bool parse_line(char *line, struct mapping *m, char **path)
+static bool parse_line(
+	char *line, unsigned kinds, struct mapping *m, char **path)
 {
 	unsigned long long start, end, offset, inode;
 	int at = 0;
@@ -96,14 +100,17 @@ static bool parse_line(char *line, struct mapping *m, char **path)
 	m->inode = inode;
 	*path = line + at;
 	(*path)[strcspn(*path, "\n")] = '\0';
-	if (is_known_to_criu(*path) || is_known_by_name(m, *path))
+	m->sysv = (kinds & MAPFILES_SYSV) && sysv_is_name(*path);
+	if (!m->sysv &&
+		(!(kinds & MAPFILES_NAMELESS) || is_known_to_criu(*path) ||
+			is_known_by_name(m, *path)))
 		return false;
 	m->deleted = cut_mark(*path);
 	return true;
 }
 
 /* Calls cb for each such mapping of a process until it says false. */
-static void each_mapping(pid_t pid,
+static void each_mapping(pid_t pid, unsigned kinds,
 	bool (*cb)(const struct mapping *, const char *path, void *), void *arg)
 {
 	char name[32];
@@ -116,7 +123,7 @@ static void each_mapping(pid_t pid,
 	snprintf(name, sizeof(name), "/proc/%d/maps", (int)pid);
 	f = fopen(name, "re");
 	while (f && getline(&line, &room, f) > 0)
-		if (parse_line(line, &m, &path) && !cb(&m, path, arg))
+		if (parse_line(line, kinds, &m, &path) && !cb(&m, path, arg))
 			break;
 }
 
@@ -128,13 +135,13 @@ static bool found_one(const struct mapping *m, const char *path, void *arg)
 	return false;
 }
 
-bool mapfiles_needed(pid_t root)
+bool mapfiles_needed(pid_t root, unsigned kinds)
 {
 	struct int_list tree = proc_tree(root);
 	bool found = false;
 
 	for (size_t i = 0; i < tree.n && !found; i++)
-		each_mapping(tree.v[i], found_one, &found);
+		each_mapping(tree.v[i], kinds, found_one, &found);
 	free(tree.v);
 	return found;
 }
@@ -158,7 +165,7 @@ static void list_mappings(struct mapfiles *m)
 {
 	m->tree = proc_tree(m->root);
 	for (size_t i = 0; i < m->tree.n; i++)
-		each_mapping(m->tree.v[i], keep_mapping, m);
+		each_mapping(m->tree.v[i], m->kinds, keep_mapping, m);
 	m->listed = true;
 }
 
@@ -184,7 +191,8 @@ static int open_by_name(const struct mapping *m)
 		       : -1;
 }
 
-/* A semaphore of sem_open(3) is mapped under a name that it has lost at once. */
+/* A semaphore of sem_open(3) is mapped under a name that it has lost at once.
+ */
 static int open_by_other_name(const struct mapping *m)
 {
 	auto_free char *dir = xstrdup(m->path);
@@ -222,8 +230,7 @@ static bool open_same(const struct proc_fd *f, void *arg)
 	char path[64];
 
 	if (!f->have_st || f->st.st_ino != w->m->inode ||
-		!S_ISREG(f->st.st_mode) ||
-		strncmp(f->target, w->m->path, n) ||
+		!S_ISREG(f->st.st_mode) || strncmp(f->target, w->m->path, n) ||
 		strcmp(f->target + n, mark))
 		return true;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)f->pid, f->fd);
@@ -320,8 +327,8 @@ static int copy_file(
 			m->path, show_size(size, text));
 	fd = make_file(m->path);
 	if (fd < 0 || ftruncate(fd, (off_t)size))
-		return err_set(err, errno, "copy the mapped file %.200s",
-			m->path);
+		return err_set(
+			err, errno, "copy the mapped file %.200s", m->path);
 	for (size_t i = 0; i < all->n_mappings; i++) {
 		const struct mapping *o = &all->mapping[i];
 		auto_close int mem = -1;
@@ -338,15 +345,33 @@ static int copy_file(
 	return steal_fd(&fd);
 }
 
-static int open_file(
+/* What is in a segment is carried apart, see sysv.h. */
+static int make_empty(
+	const struct mapfiles *all, const struct mapping *m, struct err *err)
+{
+	auto_close int fd = make_file("/dev/shm/");
+
+	if (fd < 0 || ftruncate(fd, (off_t)size_of(all, m)))
+		return err_set(
+			err, errno, "make a file for a shared memory segment");
+	return steal_fd(&fd);
+}
+
+static int find_file(
 	const struct mapfiles *all, const struct mapping *m, struct err *err)
 {
 	int fd = m->deleted ? open_by_other_name(m) : open_by_name(m);
 
 	if (fd < 0)
 		fd = open_by_descriptor(all, m);
-	if (fd < 0)
-		fd = copy_file(all, m, err);
+	return fd < 0 ? copy_file(all, m, err) : fd;
+}
+
+static int open_file(
+	const struct mapfiles *all, const struct mapping *m, struct err *err)
+{
+	int fd = m->sysv ? make_empty(all, m, err) : find_file(all, m, err);
+
 	log_debug("process %d maps %s%s: %s", (int)m->pid, m->path,
 		m->deleted ? ", which was deleted" : "",
 		fd < 0 ? "cannot be had" : "given to criu");
@@ -373,12 +398,13 @@ static int stand_in_for(
 	return s->fd;
 }
 
-struct mapfiles *mapfiles_new(pid_t root, uint64_t limit)
+struct mapfiles *mapfiles_new(pid_t root, unsigned kinds, uint64_t limit)
 {
 	struct mapfiles *m = xcalloc(1, sizeof(*m));
 
 	m->root = root;
 	m->limit = limit;
+	m->kinds = kinds;
 	return m;
 }
 

@@ -16,13 +16,24 @@
 
 #include "err.h"
 
+/* Which mappings are answered for. */
+enum {
+	MAPFILES_NAMELESS = 1, /* of such a file */
+	/*
+	 * Of a shared memory segment of System V, which criu refuses: for it
+	 * this is a file of the same size that holds nothing. See remap.h for
+	 * what becomes of it.
+	 */
+	MAPFILES_SYSV = 2,
+};
+
 /* Does a process of this tree map such a file? Asked in the tree's mounts. */
-bool mapfiles_needed(pid_t root);
+bool mapfiles_needed(pid_t root, unsigned kinds);
 
 struct mapfiles;
 
 /* Files of up to limit bytes are copied, where nothing else helps. */
-struct mapfiles *mapfiles_new(pid_t root, uint64_t limit);
+struct mapfiles *mapfiles_new(pid_t root, unsigned kinds, uint64_t limit);
 void mapfiles_free(struct mapfiles *m);
 
 /*

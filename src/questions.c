@@ -30,6 +30,7 @@
 struct questions {
 	int listener;
 	struct mapfiles *mapfiles;
+	bool unprivileged; /* is criu */
 };
 
 /* --- in criu's process, or the command's --- */
@@ -48,8 +49,7 @@ static int install(struct sock_filter *filter, unsigned short n, unsigned flags)
 		errno = ENOSYS;
 		return -1;
 	}
-	return (int)syscall(
-		SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 }
 
 /* Openings to read, below an open directory: those in /proc are such. */
@@ -117,7 +117,7 @@ int questions_deny_io_uring(void)
 /* --- in the worker --- */
 
 struct questions *questions_new(
-	int sock, pid_t root, uint64_t limit, struct err *err)
+	int sock, pid_t root, unsigned kinds, uint64_t limit, struct err *err)
 {
 	struct questions *q = xcalloc(1, sizeof(*q));
 
@@ -126,7 +126,8 @@ struct questions *questions_new(
 		free(q);
 		return NULL;
 	}
-	q->mapfiles = mapfiles_new(root, limit);
+	q->unprivileged = kinds & MAPFILES_NAMELESS;
+	q->mapfiles = mapfiles_new(root, kinds, limit);
 	return q;
 }
 
@@ -152,8 +153,8 @@ int questions_fd(const struct questions *q)
  */
 static int edit_status(pid_t pid)
 {
-	static const char mode[] = "\nSeccomp:\t2", ours[] =
-					"\nSeccomp_filters:\t1\n";
+	static const char mode[] = "\nSeccomp:\t2",
+			  ours[] = "\nSeccomp_filters:\t1\n";
 	char path[32];
 	auto_free char *text = NULL;
 	auto_close int fd = -1;
@@ -207,7 +208,9 @@ static int find_answer(struct questions *q, const struct seccomp_notif *n,
 	*keep = !strcmp(dir + at, "/map_files");
 	if (*keep)
 		return mapfiles_open(q->mapfiles, pid, name, err);
-	return !dir[at] && !strcmp(name, "status") ? edit_status(pid) : -1;
+	if (!q->unprivileged || dir[at] || strcmp(name, "status"))
+		return -1;
+	return edit_status(pid);
 }
 
 void questions_answer(struct questions *q, struct err *err)

@@ -34,12 +34,13 @@ int questions_deny_io_uring(void);
 struct questions;
 
 /*
- * The one who answers, when criu runs; root is that of the tree. Mapped files of
- * up to limit bytes are copied where nothing else helps. NULL with *err;
+ * The one who answers, when criu runs; root is that of the tree. Mapped files
+ * of up to limit bytes are copied where nothing else helps; kinds are those of
+ * mapfiles.h. NULL with *err;
  * released with questions_free().
  */
 struct questions *questions_new(
-	int sock, pid_t root, uint64_t limit, struct err *err);
+	int sock, pid_t root, unsigned kinds, uint64_t limit, struct err *err);
 void questions_free(struct questions *q);
 
 /* Can be read when there is a question. */

@@ -16,6 +16,7 @@
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
+#include "sysv.h"
 #include "util.h"
 
 /*
@@ -34,9 +35,10 @@ struct archiver {
 	json_t *written;    /* see rollback.h */
 	json_t *threads;    /* all of the tree, by number */
 	struct capture *capture;
+	struct sysv_writer sysv;
 	/* The archives, on their way into the store. */
 	char name[CAPSULE_MAX_DIRS][32];
-	struct capture_extra archive[CAPSULE_MAX_DIRS];
+	struct capture_extra archive[CAPSULE_MAX_DIRS + SYSV_STREAMS];
 	size_t n_archives;
 };
 
@@ -128,6 +130,8 @@ static int while_frozen(void *arg)
 		;
 	if (status == 0)
 		a->err->text[0] = '\0';
+	if (status == 0 && sysv_writer_run(&a->sysv, a->err))
+		status = -1;
 	a->thawed = now_mono();
 	return status ? -1 : 0;
 }
@@ -175,6 +179,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	struct err why;
 	int ret;
 
+	a->n_archives +=
+		sysv_writer_streams(&a->sysv, &a->archive[a->n_archives]);
 	a->capture =
 		stream_capture(w, e->work, a->archive, a->n_archives, &r->err);
 	if (!a->capture)
@@ -184,6 +190,7 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
+	sysv_writer_end(&a->sysv);
 	if (stream_captured(a->capture, &why)) {
 		r->err = why;
 		return -1;
@@ -294,7 +301,10 @@ static int dump(const struct engine *e, const struct capsule *c,
 	for (int i = 0; i < 3; i++)
 		if (fstat(i, &a.std[i]))
 			a.std[i].st_nlink = 0;
-	if (archiver_start(&a, c, &r->err) ||
+	/* Before the archiver, which must not keep it from ending. */
+	if ((c->isolation == ISOLATION_USER &&
+		    sysv_writer_start(&a.sysv, d->root, d->stopped, &r->err)) ||
+		archiver_start(&a, c, &r->err) ||
 		capsule_keep_criu_caps(c, &r->err)) {
 		json_decref(outside);
 		return -1;

@@ -11,6 +11,7 @@
 #include "capsule.h"
 #include "engine.h"
 #include "err.h"
+#include "proc.h"
 #include "store.h"
 
 /* What a worker has to tell; lies in memory that it shares with the keeper. */
@@ -29,6 +30,7 @@ struct worker_dump {
 	unsigned gen; /* number of the new generation */
 	bool leave;   /* leave the tree stopped */
 	pid_t root;
+	const struct int_list *stopped; /* of the tree, by a signal */
 	bool deny_io_uring;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
