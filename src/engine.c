@@ -82,7 +82,7 @@ static const struct hint hints[] = {
 		"cap_checkpoint_restore"},
 	{"doesn't live in IPC ns",
 		"System V shared memory is attached: this needs isolation = "
-		"user"},
+		"user; if that is so, it has only just been attached"},
 	{"dangling tty",
 		"a terminal is open whose other end is outside the command"},
 	{"Can't dump ghost file",

@@ -135,10 +135,20 @@ static bool found_one(const struct mapping *m, const char *path, void *arg)
 	return false;
 }
 
+/* It may be attached before the tree stands still. */
+static bool is_there_a_segment(void)
+{
+	struct sysv_segments s;
+	bool found = !sysv_list_segments(&s, NULL) && s.n > 0;
+
+	free(s.v);
+	return found;
+}
+
 bool mapfiles_needed(pid_t root, unsigned kinds)
 {
 	struct int_list tree = proc_tree(root);
-	bool found = false;
+	bool found = (kinds & MAPFILES_SYSV) && is_there_a_segment();
 
 	for (size_t i = 0; i < tree.n && !found; i++)
 		each_mapping(tree.v[i], kinds, found_one, &found);

@@ -37,46 +37,20 @@ static int damaged(struct err *err)
 
 /* --- from the generation --- */
 
-json_t *sysv_load(struct store_reader *generation, struct err *err)
-{
-	int stream = generation ? store_find(generation, SYSV_FACTS) : -1;
-	auto_close int fd = -1;
-	json_error_t why;
-	json_t *facts;
-
-	if (stream < 0 || !store_size(generation, (size_t)stream))
-		return json_object();
-	fd = memfd_create(SYSV_FACTS, MFD_CLOEXEC);
-	if (fd < 0) {
-		err_set(err, errno, "memfd_create");
-		return NULL;
-	}
-	if (store_copy(generation, (size_t)stream, fd, err))
-		return NULL;
-	lseek(fd, 0, SEEK_SET);
-	facts = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
-	if (json_is_object(facts))
-		return facts;
-	json_decref(facts);
-	damaged(err);
-	return NULL;
-}
-
-bool sysv_is_attached(const json_t *facts)
-{
-	return json_array_size(json_object_get(facts, "attached")) > 0;
-}
-
-/* The contents, from a process beside us, as the store writes and we read. */
+/*
+ * A stream, from a process beside us: it writes and we read. The store's reader
+ * makes threads, which no later fork would have: so this process never reads by
+ * itself.
+ */
 struct feeder {
 	pid_t pid;
 	int from;
 };
 
-static int start_feeder(
-	struct feeder *f, struct store_reader *generation, struct err *err)
+static int start_feeder(struct feeder *f, struct store_reader *generation,
+	const char *name, struct err *err)
 {
-	int fds[2], stream = store_find(generation, SYSV_DATA);
+	int fds[2], stream = store_find(generation, name);
 
 	if (stream < 0)
 		return damaged(err);
@@ -106,6 +80,31 @@ static int end_feeder(struct feeder *f, struct err *err)
 		if (errno != EINTR)
 			return err_set(err, errno, "wait");
 	return status ? err_set(err, 0, "the checkpoint is damaged") : 0;
+}
+
+json_t *sysv_load(struct store_reader *generation, struct err *err)
+{
+	int stream = generation ? store_find(generation, SYSV_FACTS) : -1;
+	struct feeder f = {.from = -1};
+	json_error_t why;
+	json_t *facts = NULL;
+
+	if (stream < 0 || !store_size(generation, (size_t)stream))
+		return json_object();
+	if (!start_feeder(&f, generation, SYSV_FACTS, err)) {
+		facts = json_loadfd(f.from, JSON_REJECT_DUPLICATES, &why);
+		if (!json_is_object(facts))
+			damaged(err);
+	}
+	if (!end_feeder(&f, err) && json_is_object(facts))
+		return facts;
+	json_decref(facts);
+	return NULL;
+}
+
+bool sysv_is_attached(const json_t *facts)
+{
+	return json_array_size(json_object_get(facts, "attached")) > 0;
 }
 
 static int read_bytes(
@@ -389,7 +388,7 @@ int sysv_make(
 
 	if (!json_object_size(facts))
 		return 0;
-	ret = start_feeder(&f, generation, err);
+	ret = start_feeder(&f, generation, SYSV_DATA, err);
 	if (!ret &&
 		(each(json_object_get(facts, "memory"), make_memory, &f, err) ||
 			each(json_object_get(facts, "semaphores"),

@@ -46,6 +46,7 @@ int sysv_list_segments(struct sysv_segments *s, struct err *err)
 		more = realloc(s->v, (s->n + 1) * sizeof(*more));
 		if (!more) {
 			free(s->v);
+			s->v = NULL;
 			return err_set(err, ENOMEM, "list shared memory");
 		}
 		s->v = more;
