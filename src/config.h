@@ -39,6 +39,13 @@ enum dependents {
 	DEPENDENTS_LEAVE,
 };
 
+/* Files that are not what they were when the checkpoint was made. */
+enum rollback {
+	ROLLBACK_TRUNCATE, /* back to what they were, as far as can be */
+	ROLLBACK_KEEP,     /* stay as they are */
+	ROLLBACK_REFUSE,   /* nothing is restored */
+};
+
 /* One NAME=value of [environment]. */
 struct config_env {
 	char *name, *value;
@@ -84,6 +91,10 @@ struct config {
 	enum isolation isolation;
 	char *private_dirs; /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
+
+	/* [files] */
+	enum rollback rollback;
+	uint64_t snapshot_limit; /* bytes of one file, 0: none is kept */
 
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */
