@@ -34,7 +34,7 @@ struct finding {
 
 struct plan {
 	const struct rollback_job *r;
-	double deadline;
+	double deadline; /* for what is left of the tree to end */
 };
 
 /* --- the list --- */
@@ -148,6 +148,7 @@ static enum state state_of(struct finding *f, int fd)
 	return touched && !(e->append && e->edge) ? CHANGED : SAME;
 }
 
+/* What is said of it behind its name. */
 static void describe(struct finding *f, int num)
 {
 	long long more = f->act.now.st_size - f->act.e.size;
@@ -158,23 +159,28 @@ static void describe(struct finding *f, int num)
 	case SAME:
 		break;
 	case GROWN:
-		snprintf(to, room, "has %lld bytes more than", more);
+		snprintf(to, room, "has %lld bytes more than at the checkpoint",
+			more);
 		break;
 	case SHRUNK:
-		snprintf(to, room, "has %lld bytes less than", -more);
+		snprintf(to, room, "has %lld bytes less than at the checkpoint",
+			-more);
 		break;
 	case CHANGED:
-		snprintf(to, room, "was overwritten and is not what it was");
+		snprintf(to, room, "was overwritten after the checkpoint");
 		break;
 	case GONE:
-		snprintf(to, room, "is not there any more (%s), as it was",
-			strerror(num));
+		if (num == ENOENT)
+			snprintf(to, room, "is not there any more");
+		else
+			snprintf(to, room, "cannot be opened any more (%s)",
+				strerror(num));
 		break;
 	case REPLACED:
-		snprintf(to, room, "is another file than");
+		snprintf(to, room, "is another file than at the checkpoint");
 		break;
 	case APPEARED:
-		snprintf(to, room, "did not exist");
+		snprintf(to, room, "did not exist at the checkpoint");
 		break;
 	}
 }
@@ -191,6 +197,27 @@ static bool is_our_stream(const struct plan *p, const struct entry *e)
 				     st.st_ino == e->ino && st.st_uid == e->uid);
 }
 
+/* Many write a file under another name, and rename it when it is complete. */
+static bool find_renamed(const struct plan *p, struct entry *e)
+{
+	auto_close int fd = -1;
+	struct stat st;
+
+	if (p->r->policy != ROLLBACK_TRUNCATE || !p->r->went_on ||
+		e->std >= 0 || e->absent ||
+		file_directory(e->path) != e->dir)
+		return false;
+	e->moved = file_renamed(e->path, e->ino);
+	if (!e->moved)
+		return false;
+	fd = act_open(e, &st);
+	if (fd >= 0 && !is_other(e, &st, fd, true))
+		return true;
+	free(e->moved);
+	e->moved = NULL;
+	return false;
+}
+
 static void examine(const struct plan *p, struct finding *f)
 {
 	struct act *a = &f->act;
@@ -202,7 +229,13 @@ static void examine(const struct plan *p, struct finding *f)
 		return;
 	fd = act_open(&a->e, &a->now);
 	num = errno;
+	if (fd < 0 && find_renamed(p, &a->e))
+		fd = act_open(&a->e, &a->now);
 	a->there = fd >= 0;
+	/* First of all, as the last of the tree may still write. */
+	if (a->there && a->e.std < 0)
+		f->written = file_is_written(fd, &a->now, p->deadline) ||
+			     fstat(fd, &a->now);
 	if (a->there)
 		f->state = state_of(f, fd);
 	else if (!a->e.absent)
@@ -210,8 +243,6 @@ static void examine(const struct plan *p, struct finding *f)
 	/* Of a stream only its length counts. */
 	if (a->e.std >= 0 && f->state != SAME)
 		f->state = a->now.st_size > a->e.size ? GROWN : SAME;
-	if (a->there && f->state != SAME && a->e.std < 0)
-		f->written = file_is_written(fd, &a->now, p->deadline);
 	describe(f, num);
 }
 
@@ -233,13 +264,12 @@ static enum rollback_result leave(
 	const struct finding *f, const char *why, struct err *err)
 {
 	if (!criu_refuses(f)) {
-		log_warn("%s %s at the checkpoint, and stays so%s", f->act.e.path,
+		log_warn("%s %s, and stays so%s", f->act.e.path,
 			f->what, why);
 		return ROLLBACK_DONE;
 	}
 	err_set(err, 0,
-		"%.200s %s at the checkpoint, and cannot be put back%s: criu "
-		"would refuse it",
+		"%.200s %s, and cannot be put back%s: criu would refuse it",
 		f->act.e.path, f->what, why);
 	return ROLLBACK_UNFIT;
 }
@@ -302,9 +332,8 @@ static enum rollback_result decide(
 	if (p->r->policy == ROLLBACK_KEEP && !criu_refuses(f))
 		return leave(f, " ([files] rollback = keep)", err);
 	err_set(err, 0,
-		"%.200s %s at the checkpoint, and [files] rollback = %s: "
-		"nothing was changed; put back what it was, or set rollback = "
-		"truncate",
+		"%.200s %s, and [files] rollback = %s: nothing was changed; "
+		"put back what it was, or set rollback = truncate",
 		f->act.e.path, f->what,
 		p->r->policy == ROLLBACK_KEEP ? "keep, which criu refuses"
 					      : "refuse");
@@ -317,8 +346,11 @@ static void tell(const struct plan *p, const struct finding *f)
 {
 	const struct act *a = &f->act;
 	const char *who =
-		p->r->went_on ? "" : " by somebody else while it was stopped";
+		p->r->went_on ? "" : " by others while it was stopped";
 
+	if (a->e.moved)
+		log_info("%s is %s again, as it was at the checkpoint",
+			a->e.moved, a->e.path);
 	switch (a->action) {
 	case LEAVE:
 		break;
@@ -335,9 +367,10 @@ static void tell(const struct plan *p, const struct finding *f)
 		break;
 	case PUT_BACK:
 		(p->r->went_on ? log_info : log_warn)(
-			"%s, which %s at the checkpoint%s, is put back%s%s%s",
-			a->e.path, f->what, who,
-			*a->kept ? "; what it was now is kept with it (" : "",
+			"%s, which %s, is put back%s%s%s", a->e.path, f->what,
+			*a->kept ? "; what it was now is kept with the "
+				   "checkpoint ("
+				 : "",
 			a->kept, *a->kept ? ")" : "");
 		break;
 	case REMOVE:
@@ -395,7 +428,7 @@ static enum rollback_result carry_out(
 
 enum rollback_result rollback_apply(const struct rollback_job *r, struct err *err)
 {
-	const struct plan p = {r, now_mono() + PATIENCE};
+	const struct plan p = {r, r->went_on ? now_mono() + PATIENCE : 0};
 	size_t n = 0, room = json_array_size(r->list) + 1;
 	struct finding *f = xcalloc(room, sizeof(*f));
 	enum rollback_result ret = read_list(r, f, &n, err);
@@ -408,6 +441,7 @@ enum rollback_result rollback_apply(const struct rollback_job *r, struct err *er
 		if (ret == ROLLBACK_DONE)
 			tell(&p, &f[i]);
 		free(f[i].act.e.path);
+		free(f[i].act.e.moved);
 	}
 	free(f);
 	return ret;

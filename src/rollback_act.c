@@ -14,7 +14,8 @@
 int act_open(const struct entry *e, struct stat *st)
 {
 	auto_free char *stream = xasprintf("/proc/self/fd/%d", e->std);
-	const char *path = e->std < 0 ? e->path : stream;
+	const char *name = e->moved ? e->moved : e->path;
+	const char *path = e->std < 0 ? name : stream;
 	int follow = e->std < 0 ? O_NOFOLLOW : 0;
 	auto_close int fd =
 		open(path, O_RDONLY | follow | O_NONBLOCK | O_CLOEXEC);
@@ -254,6 +255,14 @@ static int cut(const struct act *a, struct err *err)
 	return 0;
 }
 
+static int move_back(const struct act *a, struct err *err)
+{
+	if (file_rename_back(a->e.moved, a->e.path))
+		return err_set(err, errno, "rename %.200s to what it was",
+			a->e.moved);
+	return 0;
+}
+
 static int remove_it(const struct act *a, struct err *err)
 {
 	struct stat st;
@@ -272,6 +281,11 @@ enum rollback_result act_all(const struct rollback_job *r, struct act *acts,
 	int bad = 0;
 
 	if (keep_all(r, acts, n, err))
+		return ROLLBACK_FATAL;
+	for (size_t i = 0; i < n && !bad; i++)
+		if (acts[i].e.moved)
+			bad = move_back(&acts[i], err);
+	if (bad)
 		return ROLLBACK_FATAL;
 	ret = put_all_back(r, acts, n, err);
 	for (size_t i = 0; i < n && !ret && !bad; i++) {

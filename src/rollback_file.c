@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* rollback_file.c - what tells a file from another one; a copy of it */
+#include <dirent.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
@@ -74,6 +75,32 @@ ino_t file_directory(const char *path)
 	struct stat st;
 
 	return stat(dirname(copy), &st) ? 0 : st.st_ino;
+}
+
+char *file_renamed(const char *path, ino_t ino)
+{
+	auto_free char *copy = xstrdup(path);
+	const char *name = dirname(copy);
+	DIR *d = opendir(name);
+	char *found = NULL;
+	struct dirent *e;
+
+	while (d && !found && (e = readdir(d)))
+		if (e->d_ino == ino && strcmp(e->d_name, "..") != 0)
+			found = xasprintf("%s/%s", name, e->d_name);
+	if (d)
+		closedir(d);
+	return found;
+}
+
+int file_rename_back(const char *from, const char *to)
+{
+	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+		return 0;
+	/* NFS and others cannot: with two names for a moment. */
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	return link(from, to) || unlink(from) ? -1 : 0;
 }
 
 struct own {

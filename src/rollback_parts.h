@@ -28,6 +28,15 @@ int64_t file_mtime(const struct stat *st);
 ino_t file_directory(const char *path);
 
 /*
+ * The other name, in the directory of path, of the file with this inode number;
+ * free it. NULL if there is none.
+ */
+char *file_renamed(const char *path, ino_t ino);
+
+/* Give it the name back, unless that is taken. 0, or -1 with errno. */
+int file_rename_back(const char *from, const char *to);
+
+/*
  * Is it open for writing by a process of this machine that has nothing to do
  * with this one? The last of a killed tree may take a moment to end: until then,
  * but not longer than to the deadline (of now_mono()), it is waited for.
@@ -45,6 +54,7 @@ int file_keep(int fd, off_t from, off_t to, int keep, char *name, size_t room,
 
 struct entry {
 	char *path;
+	char *moved; /* where the file is now, if it was renamed; or NULL */
 	off_t size, at;
 	mode_t mode;
 	uid_t uid;

@@ -188,6 +188,26 @@ noisy() {
 	want_same plain/log log
 }
 
+@test "a file that got its name after the checkpoint has the old one again" {
+	python rename.py <<-'X'
+		f = open("result.new", "w")
+		f.write("begun\n"); f.flush()
+		gate("one")
+		gate("two")
+		f.write("done\n"); f.close()
+		os.rename("result.new", "result")
+		gate("three")
+	X
+	uninterrupted python3 ../rename.py
+	begin -- python3 rename.py
+	again
+	want err '/result is /'
+	touch three
+	ends_with 0
+	want_same plain/result result
+	[ ! -e result.new ]
+}
+
 # --- files that are written in place ---
 
 @test "a file that is rewritten in place is put back" {
@@ -204,10 +224,12 @@ noisy() {
 	uninterrupted python3 ../inplace.py
 	begin -- python3 inplace.py
 	cp state before
-	to_the_end
+	again
 	want err '/state, which was overwritten'
-	want_same plain/state state
 	want_same before "$store/step-1/$(kept)"
+	touch three
+	ends_with 0
+	want_same plain/state state
 }
 
 @test "a file that is mapped, and not open any more, is put back" {
