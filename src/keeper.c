@@ -373,8 +373,7 @@ static void restore(struct self *k)
 	struct report r = {.type = R_RESTORE_FAILED};
 	double start = now_mono();
 
-	if (!numbers_are_free(k, &r.result.err) &&
-		roll_back(k, &r) &&
+	if (!numbers_are_free(k, &r.result.err) && roll_back(k, &r) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = run_criu(k, &r.result.err);
 	if (capsule_lend_caps(&k->capsule, false, &r.result.err))

@@ -173,8 +173,8 @@ bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info)
 	return p && sscanf(p, "mnt_id: %d", &info->mnt_id) == 1;
 }
 
-void proc_shared_writable(
-	pid_t pid, void (*cb)(const char *path, ino_t ino, void *arg), void *arg)
+void proc_shared_writable(pid_t pid,
+	void (*cb)(const char *path, ino_t ino, void *arg), void *arg)
 {
 	char name[32], perms[8];
 	auto_file FILE *f = NULL;

@@ -27,7 +27,7 @@ enum state {
 struct finding {
 	struct act act;
 	enum state state;
-	bool edited; /* what was there at the checkpoint has changed, too */
+	bool edited;  /* what was there at the checkpoint has changed, too */
 	bool written; /* by somebody else, now */
 	char what[96];
 };
@@ -110,8 +110,8 @@ static bool hash_is(int fd, off_t from, off_t to, const char *want)
  * The number of an inode is given again when a file is removed, so it alone
  * does not tell. The device is no help: it may differ from node to node.
  */
-static bool is_other(const struct entry *e, const struct stat *st, int fd,
-	bool edited)
+static bool is_other(
+	const struct entry *e, const struct stat *st, int fd, bool edited)
 {
 	int64_t birth = file_birth(fd);
 
@@ -191,10 +191,10 @@ static bool is_our_stream(const struct plan *p, const struct entry *e)
 	struct stat st;
 
 	/* Our own messages are in standard error, too: never touched. */
-	return e->std < 0 || (e->std == 1 && p->r->went_on &&
-				     !fstat(e->std, &st) &&
-				     S_ISREG(st.st_mode) &&
-				     st.st_ino == e->ino && st.st_uid == e->uid);
+	return e->std < 0 ||
+	       (e->std == 1 && p->r->went_on && !fstat(e->std, &st) &&
+		       S_ISREG(st.st_mode) && st.st_ino == e->ino &&
+		       st.st_uid == e->uid);
 }
 
 /* Many write a file under another name, and rename it when it is complete. */
@@ -204,8 +204,7 @@ static bool find_renamed(const struct plan *p, struct entry *e)
 	struct stat st;
 
 	if (p->r->policy != ROLLBACK_TRUNCATE || !p->r->went_on ||
-		e->std >= 0 || e->absent ||
-		file_directory(e->path) != e->dir)
+		e->std >= 0 || e->absent || file_directory(e->path) != e->dir)
 		return false;
 	e->moved = file_renamed(e->path, e->ino);
 	if (!e->moved)
@@ -264,8 +263,7 @@ static enum rollback_result leave(
 	const struct finding *f, const char *why, struct err *err)
 {
 	if (!criu_refuses(f)) {
-		log_warn("%s %s, and stays so%s", f->act.e.path,
-			f->what, why);
+		log_warn("%s %s, and stays so%s", f->act.e.path, f->what, why);
 		return ROLLBACK_DONE;
 	}
 	err_set(err, 0,
@@ -299,14 +297,13 @@ static enum rollback_result decide_truncate(
 	const struct entry *e = &f->act.e;
 
 	if (f->written)
-		return leave(f, ", as another process has it open for writing",
-			err);
+		return leave(
+			f, ", as another process has it open for writing", err);
 	if (f->state == APPEARED)
 		return act(f, p->r->went_on && S_ISREG(f->act.now.st_mode) &&
-						file_directory(e->path) ==
-							e->dir
-					? REMOVE
-					: LEAVE);
+					      file_directory(e->path) == e->dir
+				      ? REMOVE
+				      : LEAVE);
 	if (can_put_back(p, f))
 		return act(f, PUT_BACK);
 	if (e->content && !p->r->went_on)
@@ -381,8 +378,8 @@ static void tell(const struct plan *p, const struct finding *f)
 	}
 }
 
-static enum rollback_result read_list(
-	const struct rollback_job *r, struct finding *f, size_t *n, struct err *err)
+static enum rollback_result read_list(const struct rollback_job *r,
+	struct finding *f, size_t *n, struct err *err)
 {
 	const json_t *j;
 	size_t i;
@@ -426,7 +423,8 @@ static enum rollback_result carry_out(
 	return ret;
 }
 
-enum rollback_result rollback_apply(const struct rollback_job *r, struct err *err)
+enum rollback_result rollback_apply(
+	const struct rollback_job *r, struct err *err)
 {
 	const struct plan p = {r, r->went_on ? now_mono() + PATIENCE : 0};
 	size_t n = 0, room = json_array_size(r->list) + 1;

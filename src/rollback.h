@@ -82,7 +82,7 @@ struct rollback_job {
 
 enum rollback_result {
 	ROLLBACK_DONE,
-	ROLLBACK_UNFIT,   /* *err: this generation cannot be restored */
+	ROLLBACK_UNFIT, /* *err: this generation cannot be restored */
 	ROLLBACK_FATAL, /* *err: nothing is to be restored */
 };
 
@@ -94,6 +94,7 @@ enum rollback_result {
  * caller's own descriptor is still the same file, which must not be that of
  * standard error: messages of ours are in there.
  */
-enum rollback_result rollback_apply(const struct rollback_job *r, struct err *err);
+enum rollback_result rollback_apply(
+	const struct rollback_job *r, struct err *err);
 
 #endif

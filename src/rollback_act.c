@@ -43,7 +43,8 @@ static int changed_meanwhile(const struct act *a, struct err *err)
 
 /* --- keeping --- */
 
-static int keep_one(const struct rollback_job *r, struct act *a, struct err *err)
+static int keep_one(
+	const struct rollback_job *r, struct act *a, struct err *err)
 {
 	struct stat st;
 	auto_close int fd = act_open(&a->e, &st);
@@ -125,8 +126,9 @@ static void close_contents(struct contents *c)
 
 static int damaged(struct err *err)
 {
-	return err_set(err, 0, "the content of a file cannot be read: the "
-			       "checkpoint is damaged");
+	return err_set(err, 0,
+		"the content of a file cannot be read: the "
+		"checkpoint is damaged");
 }
 
 /* n bytes go to the beginning of out, or nowhere if it is -1. */
@@ -193,8 +195,8 @@ static enum rollback_result put_back(
 	ret = take(c, a->e.at - c->at, -1, err);
 	if (ret)
 		return ret;
-	fd = a->there ? open(a->e.path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK |
-						O_CLOEXEC)
+	fd = a->there ? open(a->e.path,
+				O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 		      : create(&a->e);
 	if (fd < 0) {
 		err_set(err, errno, "put %.200s back", a->e.path);
@@ -258,8 +260,8 @@ static int cut(const struct act *a, struct err *err)
 static int move_back(const struct act *a, struct err *err)
 {
 	if (file_rename_back(a->e.moved, a->e.path))
-		return err_set(err, errno, "rename %.200s to what it was",
-			a->e.moved);
+		return err_set(
+			err, errno, "rename %.200s to what it was", a->e.moved);
 	return 0;
 }
 

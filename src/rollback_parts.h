@@ -38,8 +38,8 @@ int file_rename_back(const char *from, const char *to);
 
 /*
  * Is it open for writing by a process of this machine that has nothing to do
- * with this one? The last of a killed tree may take a moment to end: until then,
- * but not longer than to the deadline (of now_mono()), it is waited for.
+ * with this one? The last of a killed tree may take a moment to end: until
+ * then, but not longer than to the deadline (of now_mono()), it is waited for.
  */
 bool file_is_written(int fd, const struct stat *st, double deadline);
 
@@ -63,7 +63,7 @@ struct entry {
 	int64_t mtime, btime;
 	int std; /* -1: none */
 	bool append, checked, absent;
-	bool beside; /* only lies beside one that is open */
+	bool beside;                /* only lies beside one that is open */
 	const char *edge, *content; /* in the list; NULL: none */
 };
 

@@ -37,8 +37,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static int stream_of(const struct survey *s, const struct stat *st)
 {
 	for (int i = 2; i > 0; i--)
-		if (s->plan->std[i].st_nlink &&
-			same_file(&s->plan->std[i], st))
+		if (s->plan->std[i].st_nlink && same_file(&s->plan->std[i], st))
 			return i;
 	return -1;
 }
@@ -58,7 +57,8 @@ static struct use *use_of(
 	int std;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (s->uses[i].dev == st->st_dev && s->uses[i].ino == st->st_ino)
+		if (s->uses[i].dev == st->st_dev &&
+			s->uses[i].ino == st->st_ino)
 			return &s->uses[i];
 	std = stream_of(s, st);
 	if (!S_ISREG(st->st_mode) || !st->st_nlink ||
@@ -248,9 +248,9 @@ static int list_companions(
 		auto_free char *path = xasprintf("%s%s", u->path, suffix[i]);
 
 		if (!faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW))
-			ret = is_listed(s, path) ? 0
-						 : list_file(s, &beside, path,
-							list);
+			ret = is_listed(s, path)
+				      ? 0
+				      : list_file(s, &beside, path, list);
 		else
 			ret = json_array_append_new(list, absent_entry(path));
 	}

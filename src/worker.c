@@ -32,7 +32,7 @@ struct archiver {
 	struct rollback_survey survey;
 	json_t *written; /* see rollback.h */
 	int contents;    /* of those; -1: closed */
-	json_t *threads;    /* all of the tree, by number */
+	json_t *threads; /* all of the tree, by number */
 	struct capture *capture;
 	/* The archives, on their way into the store. */
 	char name[CAPSULE_MAX_DIRS][32];

@@ -194,8 +194,8 @@ static void store_list_of(struct fixture *f, unsigned gen)
 }
 
 /* All that is needed for a restore; went_on and policy may be changed. */
-static void survey(struct fixture *f, const struct open_file *o, size_t n,
-	uint64_t limit)
+static void survey(
+	struct fixture *f, const struct open_file *o, size_t n, uint64_t limit)
 {
 	struct rollback_survey s = {.snapshot_limit = limit};
 
@@ -283,7 +283,8 @@ static void test_what_is_listed(void **state)
 	assert_false(flag(f, "data", "append"));
 	assert_null(json_object_get(entry(f, "log"), "content"));
 	assert_null(json_object_get(entry(f, "data"), "content"));
-	assert_true(json_is_string(json_object_get(entry(f, "base"), "content")));
+	assert_true(
+		json_is_string(json_object_get(entry(f, "base"), "content")));
 	assert_true(
 		json_is_string(json_object_get(entry(f, "mapped"), "content")));
 }
