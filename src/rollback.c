@@ -65,6 +65,7 @@ static bool read_facts(const json_t *j, struct entry *e)
 	e->mtime = mtime;
 	e->btime = btime;
 	e->edge = json_string_value(json_object_get(j, "edge"));
+	e->handle = json_string_value(json_object_get(j, "handle"));
 	e->content = json_string_value(json_object_get(j, "content"));
 	if (e->content && (!read_number(j, "at", &at) || at < 0))
 		return false;
@@ -108,19 +109,41 @@ static bool hash_is(int fd, off_t from, off_t to, const char *want)
 
 /*
  * The number of an inode is given again when a file is removed, so it alone
- * does not tell. The device is no help: it may differ from node to node.
+ * does not tell. The device is no help: it may differ from node to node. If all
+ * else is unknown, doubt decides.
  */
 static bool is_other(
-	const struct entry *e, const struct stat *st, int fd, bool edited)
+	const struct entry *e, const struct stat *st, int fd, bool doubt)
 {
-	int64_t birth = file_birth(fd);
+	char handle[HASH_TEXT];
+	int64_t birth;
 
 	if (!S_ISREG(st->st_mode) || st->st_ino != e->ino ||
 		st->st_uid != e->uid)
 		return true;
+	if (e->handle && !file_handle_hash(fd, handle) &&
+		!strcmp(handle, e->handle))
+		return false;
+	birth = file_birth(fd);
 	if (birth && e->btime)
 		return birth != e->btime;
-	return edited;
+	return doubt;
+}
+
+/* One that was copied back has another inode, and is as good. */
+static bool is_copy(
+	const struct entry *e, const struct stat *st, int fd, bool edited)
+{
+	int64_t mtime = file_mtime(st);
+
+	if (!S_ISREG(st->st_mode) || st->st_uid != e->uid ||
+		st->st_size != e->size)
+		return false;
+	if (e->content)
+		return hash_is(fd, 0, e->size, e->content);
+	/* tar and others know whole seconds only. */
+	return e->edge && !edited &&
+	       (mtime == e->mtime || mtime == e->mtime - e->mtime % 1000000000);
 }
 
 static enum state state_of(struct finding *f, int fd)
@@ -136,7 +159,7 @@ static enum state state_of(struct finding *f, int fd)
 	f->edited = st->st_size >= e->size && e->edge &&
 		    !hash_is(fd, edge, e->size, e->edge);
 	if (is_other(e, st, fd, f->edited && st->st_size > e->size))
-		return REPLACED;
+		return is_copy(e, st, fd, f->edited) ? SAME : REPLACED;
 	if (st->st_size < e->size)
 		return SHRUNK;
 	if (e->append && f->edited)
@@ -254,7 +277,7 @@ static bool criu_refuses(const struct finding *f)
 
 	if (a->e.beside || a->e.absent || f->state == SAME)
 		return false;
-	if (!a->there || !S_ISREG(a->now.st_mode))
+	if (!a->there || !S_ISREG(a->now.st_mode) || (a->e.moved && f->written))
 		return true;
 	return a->e.checked && a->now.st_size != a->e.size;
 }

@@ -26,6 +26,7 @@
  *   path       as of readlink(2), see files_path_text()
  *   size, mode, uid, gid, ino, mtime, btime (ns; 0: not known)
  *   dir        inode number of its directory
+ *   handle     hash of its file handle, if it has one
  *   std        number of the standard stream that it is, if it is one
  *   append     every descriptor of it is open for appending
  *   checked    criu looks at its size

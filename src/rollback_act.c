@@ -192,9 +192,12 @@ static enum rollback_result put_back(
 	auto_close int fd = -1;
 	enum rollback_result ret;
 
-	ret = take(c, a->e.at - c->at, -1, err);
-	if (ret)
+	ret = a->e.at < c->at ? ROLLBACK_UNFIT
+			      : take(c, a->e.at - c->at, -1, err);
+	if (ret) {
+		damaged(err);
 		return ret;
+	}
 	fd = a->there ? open(a->e.path,
 				O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 		      : create(&a->e);

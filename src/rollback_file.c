@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "hash.h"
 #include "proc.h"
@@ -28,6 +30,12 @@ static ssize_t read_some(int fd, void *buf, off_t from, off_t to)
 	return n;
 }
 
+static void hash_text_of(XXH128_hash_t h, char text[HASH_TEXT])
+{
+	snprintf(text, HASH_TEXT, "%016llx%016llx",
+		(unsigned long long)h.high64, (unsigned long long)h.low64);
+}
+
 int file_hash(int fd, off_t from, off_t to, char text[HASH_TEXT])
 {
 	XXH3_state_t *state = XXH3_createState();
@@ -46,9 +54,7 @@ int file_hash(int fd, off_t from, off_t to, char text[HASH_TEXT])
 	}
 	if (n > 0) {
 		h = XXH3_128bits_digest(state);
-		snprintf(text, HASH_TEXT, "%016llx%016llx",
-			(unsigned long long)h.high64,
-			(unsigned long long)h.low64);
+		hash_text_of(h, text);
 	}
 	XXH3_freeState(state);
 	return n > 0 ? 0 : -1;
@@ -62,6 +68,20 @@ int64_t file_birth(int fd)
 		!(x.stx_mask & STATX_BTIME))
 		return 0;
 	return x.stx_btime.tv_sec * INT64_C(1000000000) + x.stx_btime.tv_nsec;
+}
+
+int file_handle_hash(int fd, char text[HASH_TEXT])
+{
+	_Alignas(struct file_handle) unsigned char
+		room[sizeof(struct file_handle) + MAX_HANDLE_SZ] = {0};
+	struct file_handle *h = (struct file_handle *)room;
+	int mount;
+
+	h->handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(fd, "", h, &mount, AT_EMPTY_PATH))
+		return -1;
+	hash_text_of(XXH3_128bits(room, sizeof(*h) + h->handle_bytes), text);
+	return 0;
 }
 
 int64_t file_mtime(const struct stat *st)
@@ -121,9 +141,28 @@ static bool is_own(const struct proc_fd *f, void *arg)
 	return !o->found;
 }
 
+/* NFS and others give no lease for reasons of their own, with the same error.
+ */
+static bool leases_tell(int fd)
+{
+	static const long kinds[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+		BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC,
+		F2FS_SUPER_MAGIC};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return false;
+	for (size_t i = 0; i < LEN(kinds); i++)
+		if (fs.f_type == kinds[i])
+			return true;
+	return false;
+}
+
 /* A lease for reading is only given where nobody has it open for writing. */
 static bool has_writer(int fd)
 {
+	if (!leases_tell(fd))
+		return false;
 	if (fcntl(fd, F_SETLEASE, F_RDLCK))
 		return errno == EAGAIN;
 	fcntl(fd, F_SETLEASE, F_UNLCK);

@@ -22,6 +22,12 @@ int file_hash(int fd, off_t from, off_t to, char text[HASH_TEXT]);
 /* When the file was made, in ns; 0 where the file system does not tell. */
 int64_t file_birth(int fd);
 
+/*
+ * A hash of the file handle, which is another one for each file that ever was,
+ * and the same on all nodes. -1 where the file system has none.
+ */
+int file_handle_hash(int fd, char text[HASH_TEXT]);
+
 int64_t file_mtime(const struct stat *st);
 
 /* Inode number of the directory of a path; 0 if it cannot be had. */
@@ -38,8 +44,9 @@ int file_rename_back(const char *from, const char *to);
 
 /*
  * Is it open for writing by a process of this machine that has nothing to do
- * with this one? The last of a killed tree may take a moment to end: until
- * then, but not longer than to the deadline (of now_mono()), it is waited for.
+ * with this one? Only local file systems tell. The last of a killed tree may
+ * take a moment to end: until then, but not longer than to the deadline (of
+ * now_mono()), it is waited for.
  */
 bool file_is_written(int fd, const struct stat *st, double deadline);
 
@@ -63,8 +70,9 @@ struct entry {
 	int64_t mtime, btime;
 	int std; /* -1: none */
 	bool append, checked, absent;
-	bool beside;                /* only lies beside one that is open */
-	const char *edge, *content; /* in the list; NULL: none */
+	bool beside; /* only lies beside one that is open */
+	/* In the list; NULL: none. */
+	const char *edge, *content, *handle;
 };
 
 /* --- rollback_act.c: taking away and putting back --- */

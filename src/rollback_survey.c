@@ -159,7 +159,7 @@ static json_t *absent_entry(const char *path)
 static json_t *entry_of(const struct survey *s, const struct use *u,
 	const char *path, int fd, const struct stat *st)
 {
-	char edge[HASH_TEXT];
+	char edge[HASH_TEXT], handle[HASH_TEXT];
 	json_t *e = json_pack(
 		"{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}",
 		"path", text_of(path), "size", (json_int_t)st->st_size, "mode",
@@ -170,6 +170,8 @@ static json_t *entry_of(const struct survey *s, const struct use *u,
 		(json_int_t)file_directory(path), "append", u->append,
 		"checked", u->checked);
 
+	if (e && !file_handle_hash(fd, handle))
+		json_object_set_new(e, "handle", json_string(handle));
 	if (e && u->std >= 0)
 		json_object_set_new(e, "std", json_integer(u->std));
 	if (e && !file_hash(fd, st->st_size > EDGE ? st->st_size - EDGE : 0,

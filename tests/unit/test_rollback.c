@@ -460,6 +460,7 @@ static void test_same_number_other_file(void **state)
 	put(f, "data", "1");
 	survey(f, all, 1, 0);
 	json_object_set_new(entry(f, "data"), "btime", json_integer(12345));
+	json_object_set_new(entry(f, "data"), "handle", json_string("other"));
 	add(f, "data", "2");
 	fails_with(f, ROLLBACK_UNFIT, "is another file");
 	/* Where the file system does not tell, what it holds does. */
@@ -472,6 +473,34 @@ static void test_same_number_other_file(void **state)
 	json_object_set_new(entry(f, "data"), "uid", json_integer(12345));
 	fails_with(f, ROLLBACK_UNFIT, "is another file");
 	has(f, "data", "12");
+}
+
+/* A backup that was put back, or a file that travelled. */
+static void test_copied_back(void **state)
+{
+	struct fixture *f = *state;
+	const struct open_file all[] = {data, base};
+
+	put(f, "data", "text");
+	put(f, "base", "text");
+	survey(f, all, 2, 100);
+	f->job.policy = ROLLBACK_REFUSE;
+	for (int i = 0; i < 2; i++) {
+		const char *name = i ? "base" : "data";
+		auto_free char *from = path_of(f, name);
+		auto_free char *to = path_of(f, "copy");
+		struct stat st;
+		struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}};
+
+		assert_int_equal(stat(from, &st), 0);
+		put(f, "copy", "text");
+		assert_int_equal(rename(to, from), 0);
+		if (!i)
+			fails_with(f, ROLLBACK_FATAL, "is another file");
+		t[1].tv_sec = st.st_mtim.tv_sec;
+		assert_int_equal(utimensat(AT_FDCWD, from, t, 0), 0);
+		applies(f);
+	}
 }
 
 static void test_a_link_in_its_place(void **state)
@@ -822,6 +851,7 @@ int main(void)
 		TEST(test_log_begun_anew),
 		TEST(test_replaced),
 		TEST(test_same_number_other_file),
+		TEST(test_copied_back),
 		TEST(test_a_link_in_its_place),
 		TEST(test_written_by_another_process),
 		TEST(test_shrunk),
