@@ -118,8 +118,8 @@ static void tell_failure(
 }
 
 /* 0, or -1: no more can be done with it. */
-static int prove(struct findings *f, struct trial *t, double seconds,
-	struct err *err)
+static int prove(
+	struct findings *f, struct trial *t, double seconds, struct err *err)
 {
 	struct worker_result r;
 
@@ -141,6 +141,12 @@ static int prove(struct findings *f, struct trial *t, double seconds,
 }
 
 /* --- the command --- */
+
+/* More is not there at the end of a leg. */
+static double time_for_dump(const struct config *cfg)
+{
+	return cfg->dump_timeout > 0 ? cfg->dump_timeout : cfg->margin;
+}
 
 static void too_short(struct findings *f, const struct command_check *c,
 	const struct trial *t, double seconds)
@@ -183,7 +189,8 @@ static int run(struct findings *f, const struct command_check *c,
 		return 0;
 	}
 	look(f, t);
-	if (c->prove && t->plan.engine.criu[0] && prove(f, t, 0, err))
+	if (c->prove && t->plan.engine.criu[0] &&
+		prove(f, t, time_for_dump(c->cfg), err))
 		return err->num == EINTR ? -1 : 0;
 	return end_it(f, t, err);
 }
@@ -195,16 +202,17 @@ int check_command(struct findings *f, const struct command_check *c)
 	struct trial t;
 	int ret;
 
-	ret = trial_begin(
-		&t, c->cfg, c->argv, cwd ? cwd : "/", c->prove, &err);
+	ret = trial_begin(&t, c->cfg, c->argv, cwd ? cwd : "/", c->prove, &err);
 	t.plan.mask = c->mask;
 	t.silent = c->silent;
 	if (!ret)
 		ret = run(f, c, &t, &err);
 	if (ret && err.num != EINTR)
 		finding_add(f, FINDING_PROBLEM, "command",
-			"checkpointer check tells more of this machine", "%s",
-			err.text);
+			t.ready ? "see its spelling, and PATH"
+				: "checkpointer check tells more of this "
+				  "machine",
+			"%s", err.text);
 	trial_end(&t);
 	return ret && err.num == EINTR ? -1 : 0;
 }

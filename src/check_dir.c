@@ -110,8 +110,8 @@ static int write_trial(int dir, uint64_t size, double *seconds)
 static void check_writing(struct findings *f, const struct check *c,
 	const char *path, int dir, uint64_t room)
 {
-	uint64_t size = room / 4 < TRIAL_SIZE ? room / 4 / PIECE * PIECE
-					      : TRIAL_SIZE;
+	uint64_t size =
+		room / 4 < TRIAL_SIZE ? room / 4 / PIECE * PIECE : TRIAL_SIZE;
 	double seconds;
 
 	size = size ? size : PIECE;
@@ -152,8 +152,7 @@ void check_dir(struct findings *f, void *arg)
 {
 	const struct check *c = arg;
 	auto_free char *path = existing(c->cfg->dir);
-	auto_close int dir =
-		open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir >= 0) {
 		check_open(f, c, path, dir, !strcmp(path, c->cfg->dir));

@@ -62,8 +62,9 @@ _Noreturn static void enter(
 
 static void try_capsule(const struct config *cfg, struct capsule_trial *t)
 {
-	struct capsule_plan plan = {
-		.isolation = ISOLATION_USER, .uid = geteuid(), .gid = getegid()};
+	struct capsule_plan plan = {.isolation = ISOLATION_USER,
+		.uid = geteuid(),
+		.gid = getegid()};
 	struct scratch scratch = {0};
 	int fds[2];
 	pid_t pid;
@@ -96,7 +97,8 @@ void check_isolation(struct findings *f, void *arg)
 		.by_root = geteuid() == 0,
 		.kernel_has = !access("/proc/self/ns/user", F_OK),
 		.max = number_in("/proc/sys/user/max_user_namespaces"),
-		.clone = number_in("/proc/sys/kernel/unprivileged_userns_clone"),
+		.clone =
+			number_in("/proc/sys/kernel/unprivileged_userns_clone"),
 		.apparmor = number_in("/proc/sys/kernel/"
 				      "apparmor_restrict_unprivileged_userns"),
 	};

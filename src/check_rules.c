@@ -310,10 +310,10 @@ void rule_speed(struct findings *f, const char *dir, double bytes,
 void rule_owner(struct findings *f, const char *dir, unsigned owner,
 	unsigned mode, unsigned self)
 {
-	auto_free char *close = xasprintf(
-		owner == self ? "chmod go-w %s"
-			      : "ask its owner for 'chmod +t %s'",
-		dir);
+	auto_free char *close =
+		xasprintf(owner == self ? "chmod go-w %s"
+					: "ask its owner for 'chmod +t %s'",
+			dir);
 
 	if (owner != self && owner != 0)
 		finding_add(f, FINDING_WARNING, "directory",

@@ -14,11 +14,11 @@
 
 struct criu_facts {
 	const char *path;
-	bool by_root;      /* who runs it is root */
-	bool setuid_root;  /* and the file runs as root anyway */
-	bool in_capsule;   /* else it works in the host's namespaces */
-	bool effective;    /* the flag of the file capabilities */
-	uint64_t caps;     /* which they are, a bit each; 0: none */
+	bool by_root;     /* who runs it is root */
+	bool setuid_root; /* and the file runs as root anyway */
+	bool in_capsule;  /* else it works in the host's namespaces */
+	bool effective;   /* the flag of the file capabilities */
+	uint64_t caps;    /* which they are, a bit each; 0: none */
 };
 
 /* What the attribute security.capability of a file holds. */
@@ -59,14 +59,18 @@ void rule_pid_max(struct findings *f, long max, bool in_capsule);
 
 /* --- the checkpoint directory --- */
 
-enum sharing { SHARED_NO, SHARED_YES, SHARED_UNKNOWN };
+enum sharing {
+	SHARED_NO,
+	SHARED_YES,
+	SHARED_UNKNOWN
+};
 
 /* Do other nodes see a file system of this type, as /proc/mounts has it? */
 enum sharing sharing_of(const char *type);
 
 /* many_nodes: legs may come to different ones. */
-void rule_sharing(struct findings *f, const char *dir, const char *type,
-	bool many_nodes);
+void rule_sharing(
+	struct findings *f, const char *dir, const char *type, bool many_nodes);
 
 /* Bytes and files that an ordinary user may still make. */
 void rule_room(

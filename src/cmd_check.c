@@ -242,6 +242,18 @@ static int print_json(const struct report_to *r, int status)
 	return ret ? EX_IOERR : status;
 }
 
+static const char *verdict(const struct invocation *in, int status)
+{
+	if (status == EX_CONFIG)
+		return "Nothing works with this configuration.";
+	if (status)
+		return "No: see the problems above.";
+	if (!in->args[0])
+		return "Yes, checkpoints work here.";
+	return in->prove ? "Yes, this command was checkpointed."
+			 : "No problem was found; --prove makes sure.";
+}
+
 static int run(struct report_to *r, struct invocation *in, double seconds)
 {
 	int ret = load(in, &r->found);
@@ -256,10 +268,7 @@ static int run(struct report_to *r, struct invocation *in, double seconds)
 	if (r->json)
 		return print_json(r, ret);
 	if (r->least == FINDING_OK)
-		puts(ret == EX_CONFIG ? "Nothing works with this configuration."
-		     : ret            ? "No: see the problems above."
-		     : in->args[0]    ? "Yes, this command can be checkpointed."
-				      : "Yes, checkpoints work here.");
+		puts(verdict(in, ret));
 	return ret;
 }
 

@@ -161,8 +161,8 @@ void findings_print(
 
 #define ANSWER_MAX (1U << 20)
 
-_Noreturn static void find(int to,
-	void (*work)(struct findings *f, void *arg), void *arg)
+_Noreturn static void find(
+	int to, void (*work)(struct findings *f, void *arg), void *arg)
 {
 	struct findings own;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* interrupt.h - waiting that a signal cuts short, and cleans up before it ends */
+/* interrupt.h - waiting that a signal cuts short, and cleans up before it ends
+ */
 #ifndef INTERRUPT_H
 #define INTERRUPT_H
 

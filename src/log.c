@@ -30,8 +30,7 @@ void log_set_file(int fd)
 	log_fd = fd;
 }
 
-void log_divert(
-	void (*to)(enum log_level level, const char *text, void *arg),
+void log_divert(void (*to)(enum log_level level, const char *text, void *arg),
 	void *arg)
 {
 	diverted = to;

@@ -28,8 +28,7 @@ void log_set_file(int fd);
  * Give what would be shown to say() instead, without the program's name and the
  * level in front; with NULL, show it again.
  */
-void log_divert(
-	void (*say)(enum log_level level, const char *text, void *arg),
+void log_divert(void (*say)(enum log_level level, const char *text, void *arg),
 	void *arg);
 
 /*

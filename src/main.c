@@ -204,12 +204,19 @@ static bool has_own(command_fn *command, int opt)
 
 static int misplaced_option(int opt)
 {
-	size_t i = 0;
+	auto_free char *of = xstrdup("");
 
-	while (own_options[i].opt != opt)
-		i++;
-	log_error("--%s is an option of `%s', and stands behind that word",
-		long_name(opt), find_by_run(own_options[i].run)->name);
+	for (size_t i = 0; i < LEN(own_options); i++) {
+		auto_free char *before = of;
+
+		of = own_options[i].opt == opt
+			     ? xasprintf("%s%s`%s'", before,
+				       *before ? " and " : "",
+				       find_by_run(own_options[i].run)->name)
+			     : xstrdup(before);
+	}
+	log_error("--%s is an option of %s, and stands behind that word",
+		long_name(opt), of);
 	return EX_USAGE;
 }
 

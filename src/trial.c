@@ -28,8 +28,8 @@ static int take_chain(struct trial *t, struct err *err)
 		return -1;
 	t->has_chain = true;
 	if (chain_take_leg(&t->chain, id, "check", err) ||
-		chain_take_step(&t->chain, t->plan.argv, t->plan.cwd, &t->step,
-			err))
+		chain_take_step(
+			&t->chain, t->plan.argv, t->plan.cwd, &t->step, err))
 		return -1;
 	t->plan.step = t->step.dir;
 	return 0;
@@ -77,8 +77,11 @@ static int next_report(
 		got = interrupt_wait(t->keeper.sock, until, err);
 		if (got < 0)
 			return -1;
-		if (!got)
-			return err_set(err, ETIMEDOUT, "it takes too long");
+		if (!got) {
+			err_set(err, 0, "it takes too long");
+			err->num = ETIMEDOUT;
+			return -1;
+		}
 		got = keeper_read(&t->keeper, r);
 	}
 	if (got < 0)
@@ -104,8 +107,7 @@ static int make_keeper(
 	if (isolation == ISOLATION_USER)
 		t->plan.capsule.scratch =
 			scratch_make(&t->scratch, t->plan.cfg->scratch);
-	if (choose_streams(t, err) ||
-		keeper_start(&t->keeper, &t->plan, err) ||
+	if (choose_streams(t, err) || keeper_start(&t->keeper, &t->plan, err) ||
 		next_report(t, now_mono() + START_WAIT, &r, err))
 		goto failed;
 	if (r.type == R_READY) {
@@ -169,6 +171,7 @@ int trial_start(struct trial *t, struct err *err)
 
 	if (make_any_keeper(t, err))
 		return -1;
+	t->ready = true;
 	ask(t, &(struct request){.type = K_START});
 	if (next_report(t, now_mono() + START_WAIT, &r, err))
 		return -1;

@@ -28,13 +28,15 @@ struct trial {
 	int null; /* /dev/null, or -1 */
 
 	char note[600]; /* what the user should know of the capsule, or "" */
+	bool ready;     /* there was a capsule to start the command in */
 	bool running;
 	int status; /* how the command ended, as of waitpid(2) */
 };
 
 /*
- * Prepare it. With prove, a temporary chain is made in the checkpoint directory,
- * for trial_dump() and trial_restore(). trial_end() must follow in any case.
+ * Prepare it. With prove, a temporary chain is made in the checkpoint
+ * directory, for trial_dump() and trial_restore(). trial_end() must follow in
+ * any case.
  */
 int trial_begin(struct trial *t, const struct config *cfg, char *const *argv,
 	const char *cwd, bool prove, struct err *err);
