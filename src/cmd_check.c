@@ -169,7 +169,7 @@ static int check_machine(struct report_to *r, const struct config *cfg)
 {
 	struct check c = {.cfg = cfg};
 
-	if (find_group(r, &c, "scheduler", SOON, check_scheduler))
+	if (find_group(r, &c, "scheduler", LATE, check_scheduler))
 		return -1;
 	c.many_nodes = has_nodes(&r->found);
 	if (find_group(r, &c, "isolation", SOON, check_isolation))
