@@ -103,7 +103,9 @@ static void on_trouble(enum log_level level, const char *text, void *arg)
 {
 	if (level <= LOG_WARN)
 		finding_add(arg, FINDING_WARNING, "machine",
-			"make it so that it can be done", "%s", text);
+			"remove what is in the way, or change the setting that "
+			"names it",
+			"%s", text);
 }
 
 struct group {

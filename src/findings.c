@@ -208,13 +208,39 @@ static void ask_to_end(pid_t pid)
 	close(p.fd);
 }
 
+static bool has(const json_t *list, const json_t *finding)
+{
+	const json_t *j;
+	size_t i;
+
+	json_array_foreach(list, i, j)
+	{
+		if (json_equal(j, finding))
+			return true;
+	}
+	return false;
+}
+
+/* Two children may have met the same trouble. */
+static void add_new(json_t *list, const json_t *more)
+{
+	json_t *j;
+	size_t i;
+
+	json_array_foreach(more, i, j)
+	{
+		if (!has(list, j))
+			json_array_append(list, j);
+	}
+}
+
 static void take_over(
 	struct findings *f, const char *topic, const char *text, size_t n)
 {
 	json_t *list = json_loadb(text, n, 0, NULL);
 
 	if (list)
-		json_array_extend(f->list, list);
+		add_new(f->list, list);
 	else
 		finding_add(f, FINDING_PROBLEM, topic,
 			"try it again, with --verbose",
