@@ -206,13 +206,12 @@ static int misplaced_option(int opt)
 {
 	auto_free char *of = xstrdup("");
 
-	for (size_t i = 0; i < LEN(own_options); i++) {
+	for (size_t i = 0; i < LEN(commands); i++) {
 		auto_free char *before = of;
 
-		of = own_options[i].opt == opt
+		of = has_own(commands[i].run, opt)
 			     ? xasprintf("%s%s`%s'", before,
-				       *before ? " and " : "",
-				       find_by_run(own_options[i].run)->name)
+				       *before ? " and " : "", commands[i].name)
 			     : xstrdup(before);
 	}
 	log_error("--%s is an option of %s, and stands behind that word",
@@ -243,9 +242,8 @@ static int set_own_option(int opt, struct invocation *in, command_fn *command)
 	case OPT_PROVE:
 		in->prove = true;
 		break;
-	case OPT_DRY_RUN:
+	default:
 		in->dry_run = true;
-		break;
 	}
 	return 0;
 }

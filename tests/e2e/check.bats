@@ -107,7 +107,8 @@ write_loop() {
 }
 
 @test "a criu that anybody may misuse" {
-	check 0 -s criu.binary="$CRIU_MIGHTY" || [ -s out ]
+	# It works all the same: in a capsule these capabilities count for nothing.
+	check 0 -s criu.binary="$CRIU_MIGHTY"
 	warning 'criu: '"$CRIU_MIGHTY"' has the file capability cap_sys_admin'
 	want out "setcap -r $CRIU_MIGHTY"
 }
@@ -188,6 +189,8 @@ as_where_closed() {
 	check 64 --prove
 	want err 'is about a command'
 	check 64 --for=soon -- true
+	check 64 --step=1
+	want err "of \`verify' and \`export'"
 	want err '--for'
 	check 0 --help
 	want out '--prove'
