@@ -69,6 +69,25 @@ static void too_capable(struct findings *f, const struct criu_facts *c)
 			"%s has more file capabilities than it needs", c->path);
 }
 
+/*
+ * Executing a file with capabilities clears the ambient ones, by which a
+ * capsule lends its own.
+ */
+static void in_the_way(struct findings *f, const struct criu_facts *c)
+{
+	const uint64_t needed =
+		CAP_BIT(CAP_CHECKPOINT_RESTORE) | CAP_BIT(CAP_SETPCAP);
+	auto_free char *remove = xasprintf("setcap -r %s", c->path);
+
+	if (c->caps && (c->caps & needed) != needed)
+		finding_add(f, FINDING_PROBLEM, "criu", remove,
+			"in a capsule, the file capabilities of %s take the "
+			"place of those that it is lent, and "
+			"cap_checkpoint_restore and cap_setpcap are not both "
+			"among them",
+			c->path);
+}
+
 static void too_weak(struct findings *f, const struct criu_facts *c)
 {
 	auto_free char *give = xasprintf(GIVE_CAPS, c->path);
@@ -93,7 +112,11 @@ static void too_weak(struct findings *f, const struct criu_facts *c)
 void rule_criu_caps(struct findings *f, const struct criu_facts *c)
 {
 	too_capable(f, c);
-	if (!c->by_root && !c->setuid_root && !c->in_capsule)
+	if (c->by_root)
+		return;
+	if (c->in_capsule)
+		in_the_way(f, c);
+	else if (!c->setuid_root)
 		too_weak(f, c);
 }
 

@@ -191,9 +191,12 @@ static void test_criu_caps(void **state)
 		{{.caps = SETPCAP, .effective = true}, "problem", "setcap"},
 		{{.caps = CR | SETPCAP | ADMIN, .effective = true}, "warning",
 			"cap_sys_admin"},
-		{{.caps = PTRACE, .in_capsule = true}, "warning",
+		{{.caps = PTRACE | CR | SETPCAP, .in_capsule = true}, "warning",
 			"cap_sys_ptrace"},
-		{{.caps = 1, .in_capsule = true}, "warning", "more file"},
+		{{.caps = 1 | CR | SETPCAP, .in_capsule = true}, "warning",
+			"more file"},
+		{{.caps = CR | SETPCAP, .in_capsule = true}, NULL, NULL},
+		{{.caps = CR, .in_capsule = true}, "problem", "setcap -r"},
 		{{.setuid_root = true}, "warning", "chmod u-s"},
 	};
 	struct findings *f = *state;
