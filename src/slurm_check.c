@@ -86,6 +86,9 @@ bool slurm_check(const struct config *cfg, struct findings *f)
 	slurm_site_rules(f, cfg, text);
 	if (slurm_site_preempts(text))
 		check_partitions(f);
-	slurm_free_ctl_conf(conf);
+	/*
+	 * conf is not released: the function for that has another name in some
+	 * releases, and this process ends with its answer.
+	 */
 	return true;
 }
