@@ -17,6 +17,13 @@ enum isolation {
 	ISOLATION_NONE, /* the host's namespaces, a capable criu */
 };
 
+/* Whether the command may have an io_uring, which CRIU cannot dump. */
+enum io_uring {
+	IO_URING_AUTO, /* denied to programs that are known to use it */
+	IO_URING_ALLOW,
+	IO_URING_DENY,
+};
+
 /* Whether the pages of a checkpoint are compressed. */
 enum compression {
 	COMPRESSION_AUTO, /* where the target is slower than compressing */
@@ -84,6 +91,7 @@ struct config {
 	enum isolation isolation;
 	char *private_dirs; /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
+	enum io_uring io_uring;
 
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */
