@@ -26,6 +26,7 @@ enum kind {
 	KIND_BYTES,     /* uint64_t */
 	KIND_SIGNALS,   /* sigset_t */
 	KIND_ISOLATION, /* an enum, as those below */
+	KIND_IO_URING,
 	KIND_LEVEL,
 	KIND_METHOD,
 	KIND_DEPENDENTS,
@@ -316,6 +317,12 @@ static const char *const isolation_name[] = {
 	[ISOLATION_NONE] = "none",
 };
 
+static const char *const io_uring_name[] = {
+	[IO_URING_AUTO] = "auto",
+	[IO_URING_ALLOW] = "allow",
+	[IO_URING_DENY] = "deny",
+};
+
 static const char *const method_name[] = {
 	[METHOD_SUBMIT] = "submit",
 	[METHOD_REQUEUE] = "requeue",
@@ -347,6 +354,7 @@ static const struct words {
 	size_t n;
 } words[] = {
 	{KIND_ISOLATION, isolation_name, LEN(isolation_name)},
+	{KIND_IO_URING, io_uring_name, LEN(io_uring_name)},
 	{KIND_LEVEL, log_level_name, LOG_N_LEVELS},
 	{KIND_METHOD, method_name, LEN(method_name)},
 	{KIND_DEPENDENTS, dependents_name, LEN(dependents_name)},
@@ -425,6 +433,7 @@ const struct key config_keys[] = {
 	KEY(capsule, private_dirs, DIRS, private_dirs, "/tmp /var/tmp /dev/shm",
 		0, 0),
 	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
+	KEY(capsule, io_uring, IO_URING, io_uring, "auto", 0, 0),
 	KEY(files, rollback, ROLLBACK, rollback, "truncate", 0, 0),
 	KEY(files, snapshot_limit, BYTES, snapshot_limit, "64M", 0, 0),
 	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
@@ -498,6 +507,7 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_SIGNALS:
 		return set_signals(text, field, err);
 	case KIND_ISOLATION:
+	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
@@ -531,6 +541,7 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_SIGNALS:
 		return show_signals(field);
 	case KIND_ISOLATION:
+	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
