@@ -46,6 +46,13 @@ enum dependents {
 	DEPENDENTS_LEAVE,
 };
 
+/* Files that are not what they were when the checkpoint was made. */
+enum rollback {
+	ROLLBACK_TRUNCATE, /* back to what they were, as far as can be */
+	ROLLBACK_KEEP,     /* stay as they are */
+	ROLLBACK_REFUSE,   /* nothing is restored */
+};
+
 /* One NAME=value of [environment]. */
 struct config_env {
 	char *name, *value;
@@ -93,6 +100,10 @@ struct config {
 	char *scratch; /* where private files lie: "auto", "memory", path */
 	enum io_uring io_uring;
 
+	/* [files] */
+	enum rollback rollback;
+	uint64_t snapshot_limit; /* bytes of one file, 0: none is kept */
+
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */
 	uint64_t ghost_limit; /* bytes */
@@ -124,6 +135,14 @@ struct config {
  * used when that is 0, and is to be released with config_free() in any case.
  */
 int config_load(struct config *cfg, const char *const *sets, size_t n_sets);
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+
+/* The site's file, and the user's: owned, NULL if there is no home. */
+#define CONFIG_SITE_FILE SYSCONFDIR "/checkpointer.ini"
+char *config_user_file(void);
 
 /* The layers of config_load, with the two files named, for tests. */
 int config_load_files(struct config *cfg, const char *site, const char *user,

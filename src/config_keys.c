@@ -31,6 +31,7 @@ enum kind {
 	KIND_METHOD,
 	KIND_DEPENDENTS,
 	KIND_COMPRESSION,
+	KIND_ROLLBACK,
 	KIND_SWITCH, /* unsigned, 0 or 1 */
 };
 
@@ -338,6 +339,12 @@ static const char *const compression_name[] = {
 	[COMPRESSION_ZSTD] = "zstd",
 };
 
+static const char *const rollback_name[] = {
+	[ROLLBACK_TRUNCATE] = "truncate",
+	[ROLLBACK_KEEP] = "keep",
+	[ROLLBACK_REFUSE] = "refuse",
+};
+
 static const char *const switch_name[] = {"no", "yes"};
 
 /* The words that a kind allows, by number. */
@@ -352,6 +359,7 @@ static const struct words {
 	{KIND_METHOD, method_name, LEN(method_name)},
 	{KIND_DEPENDENTS, dependents_name, LEN(dependents_name)},
 	{KIND_COMPRESSION, compression_name, LEN(compression_name)},
+	{KIND_ROLLBACK, rollback_name, LEN(rollback_name)},
 	{KIND_SWITCH, switch_name, LEN(switch_name)},
 };
 
@@ -426,6 +434,8 @@ const struct key config_keys[] = {
 		0, 0),
 	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
 	KEY(capsule, io_uring, IO_URING, io_uring, "auto", 0, 0),
+	KEY(files, rollback, ROLLBACK, rollback, "truncate", 0, 0),
+	KEY(files, snapshot_limit, BYTES, snapshot_limit, "64M", 0, 0),
 	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
 	KEY(criu, ghost_limit, BYTES, ghost_limit, "1G", 0, 0),
 	KEY(criu, extra, LINES, criu_extra, "", 0, 0),
@@ -437,7 +447,7 @@ const struct key config_keys[] = {
 const size_t config_n_keys = LEN(config_keys);
 
 const char *const config_sections[] = {"checkpoint", "signals", "local",
-	"slurm", "capsule", "criu", "environment", "log", "site"};
+	"slurm", "capsule", "files", "criu", "environment", "log", "site"};
 
 const size_t config_n_sections = LEN(config_sections);
 
@@ -502,6 +512,7 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
 	case KIND_COMPRESSION:
+	case KIND_ROLLBACK:
 	case KIND_SWITCH:
 		return set_word(key, text, field, err);
 	}
@@ -535,6 +546,7 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
 	case KIND_COMPRESSION:
+	case KIND_ROLLBACK:
 	case KIND_SWITCH:
 		return xstrdup(
 			words_of(key->kind)->names[*(const unsigned *)field]);

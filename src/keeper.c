@@ -19,7 +19,6 @@
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
-#include "sysv.h"
 #include "util.h"
 
 /* The command's PIDs begin above this, criu's own at a restore below. */
@@ -231,6 +230,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.stopped = &k->was_stopped,
 		.facts = k->plan->facts,
 		.store = k->plan->store,
+		.snapshot_limit = k->plan->cfg->snapshot_limit,
 		.deny_io_uring = k->plan->engine.deny_io_uring,
 	};
 
@@ -306,17 +306,26 @@ static void mark_restored(const struct self *k)
  * Behind a last dump only the supervisor itself has written to the streams,
  * until the generation is restored: then a leg that died has gone on.
  */
-static int roll_back(const struct self *k, struct err *err)
+static bool roll_back(const struct self *k, struct report *report)
 {
 	const struct keeper_plan *p = k->plan;
+	struct rollback_job r = {
+		.list = json_object_get(p->manifest, "written"),
+		.generation = p->capsule.generation,
+		.gen = p->gen,
+		.keep = p->step,
+		.policy = p->cfg->rollback,
+	};
+	enum rollback_result result;
 	char mark[32];
-	bool went_on;
 
 	mark_name(k, mark);
-	went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
-		  !faccessat(p->step, mark, F_OK, 0);
-	return rollback_apply(json_object_get(p->manifest, "written"), p->step,
-		p->gen, went_on, err);
+	r.went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
+		    !faccessat(p->step, mark, F_OK, 0);
+	result = rollback_apply(&r, &report->result.err);
+	if (result == ROLLBACK_FATAL)
+		report->type = R_RESTORE_REFUSED;
+	return result == ROLLBACK_DONE;
 }
 
 /* In a capsule they are: it is as empty as this one. */
@@ -344,8 +353,9 @@ static int numbers_are_free(const struct self *k, struct err *err)
 }
 
 /* What the images do not give is the reason for whatever criu says of it. */
-static pid_t run_criu(const struct self *k, bool stop, struct err *err)
+static pid_t run_criu(void *arg, bool stop, struct err *err)
 {
+	const struct self *k = arg;
 	const struct keeper_plan *p = k->plan;
 	struct err *failure = &k->result->err;
 	pid_t server, root = -1;
@@ -361,23 +371,6 @@ static pid_t run_criu(const struct self *k, bool stop, struct err *err)
 	return root;
 }
 
-/* System V IPC is there before criu begins, and attached when it has ended. */
-static pid_t restore_tree(const struct self *k, struct err *err)
-{
-	struct store_reader *generation = k->plan->capsule.generation;
-	json_t *sysv = sysv_load(generation, err);
-	bool attached = sysv_is_attached(sysv);
-	pid_t root = -1;
-
-	if (sysv && !sysv_make(sysv, generation, err))
-		root = run_criu(k, attached, err);
-	if (root > 0 && (attached ? remap_tree(root, sysv, err)
-				  : sysv_settle(sysv, err)))
-		root = -1;
-	json_decref(sysv);
-	return root;
-}
-
 /*
  * In this process and not in a worker: the restored root is a child of the
  * process that runs criu, and must not lose its parent (getppid(2),
@@ -388,10 +381,10 @@ static void restore(struct self *k)
 	struct report r = {.type = R_RESTORE_FAILED};
 	double start = now_mono();
 
-	if (!numbers_are_free(k, &r.result.err) &&
-		!roll_back(k, &r.result.err) &&
+	if (!numbers_are_free(k, &r.result.err) && roll_back(k, &r) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
-		k->root = restore_tree(k, &r.result.err);
+		k->root = remap_restore(k->plan->capsule.generation, run_criu,
+			k, &r.result.err);
 	if (capsule_lend_caps(&k->capsule, false, &r.result.err))
 		k->root = -1;
 	if (k->root > 0) {

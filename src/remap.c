@@ -301,7 +301,7 @@ static int remap(
 	return 0;
 }
 
-int remap_tree(pid_t root, const json_t *facts, struct err *err)
+static int remap_tree(pid_t root, const json_t *facts, struct err *err)
 {
 	struct int_list tree = proc_tree(root);
 	int ret;
@@ -310,4 +310,21 @@ int remap_tree(pid_t root, const json_t *facts, struct err *err)
 	ret = remap(&tree, facts, err);
 	free(tree.v);
 	return ret ? err_wrap(err, "attach System V shared memory again") : 0;
+}
+
+pid_t remap_restore(struct store_reader *generation,
+	pid_t (*criu)(void *arg, bool stop, struct err *err), void *arg,
+	struct err *err)
+{
+	json_t *facts = sysv_load(generation, err);
+	bool attached = sysv_is_attached(facts);
+	pid_t root = -1;
+
+	if (facts && !sysv_make(facts, generation, err))
+		root = criu(arg, attached, err);
+	if (root > 0 && (attached ? remap_tree(root, facts, err)
+				  : sysv_settle(facts, err)))
+		root = -1;
+	json_decref(facts);
+	return root;
 }

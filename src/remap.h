@@ -4,19 +4,23 @@
 #ifndef REMAP_H
 #define REMAP_H
 
-#include <jansson.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "err.h"
+#include "store.h"
 
 /*
- * criu has restored the tree of root and left it stopped, with files of nothing
- * where segments of System V were attached. Attach those that sysv_make() has
- * made, in every process, by ptrace(2), and let the tree run on; but not what
- * was stopped when it was dumped. No process learns that it, or a child of its,
- * was stopped meanwhile. facts are those of sysv_load(). -1 with *err: then the
- * tree is of no use.
+ * Restore with criu(arg, stop, err), which returns the root of the tree, or -1
+ * with *err; with stop the tree has to be left stopped. What the generation has
+ * of System V IPC is made before; criu puts files of nothing where segments were
+ * attached, and then, by ptrace(2), every process attaches them, and the tree
+ * runs on, but for what was stopped when it was dumped. No process learns that
+ * it, or a child of its, was stopped meanwhile. Returns the root; -1 with *err:
+ * then what there is of the tree is of no use.
  */
-int remap_tree(pid_t root, const json_t *facts, struct err *err);
+pid_t remap_restore(struct store_reader *generation,
+	pid_t (*criu)(void *arg, bool stop, struct err *err), void *arg,
+	struct err *err);
 
 #endif

@@ -34,6 +34,7 @@ struct worker_dump {
 	bool deny_io_uring;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
+	uint64_t snapshot_limit; /* see rollback.h */
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */

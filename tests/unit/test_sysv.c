@@ -180,8 +180,7 @@ static void a_process_does_a_call_and_goes_on(void **state)
 	assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
 	assert_int_equal(waitpid(pid, &status, __WALL), pid);
 	assert_int_equal(inject_begin(&in, pid, &err), 0);
-	assert_int_equal(
-		inject_call(&in, SYS_getpid, none, &result, &err), 0);
+	assert_int_equal(inject_call(&in, SYS_getpid, none, &result, &err), 0);
 	assert_int_equal(result, pid);
 	/* One that fails, and has arguments. */
 	none[0] = 12345;
