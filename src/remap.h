@@ -13,11 +13,11 @@
 /*
  * Restore with criu(arg, stop, err), which returns the root of the tree, or -1
  * with *err; with stop the tree has to be left stopped. What the generation has
- * of System V IPC is made before; criu puts files of nothing where segments were
- * attached, and then, by ptrace(2), every process attaches them, and the tree
- * runs on, but for what was stopped when it was dumped. No process learns that
- * it, or a child of its, was stopped meanwhile. Returns the root; -1 with *err:
- * then what there is of the tree is of no use.
+ * of System V IPC is made before; criu puts files of nothing where segments
+ * were attached, and then, by ptrace(2), every process attaches them, and the
+ * tree runs on, but for what was stopped when it was dumped. No process learns
+ * that it, or a child of its, was stopped meanwhile. Returns the root; -1 with
+ * *err: then what there is of the tree is of no use.
  */
 pid_t remap_restore(struct store_reader *generation,
 	pid_t (*criu)(void *arg, bool stop, struct err *err), void *arg,

@@ -113,6 +113,8 @@ static int read_bytes(
 	char *at = to;
 	ssize_t got;
 
+	if (f->from < 0)
+		return damaged(err);
 	while (n) {
 		got = read(f->from, at, n);
 		if (got < 0 && errno == EINTR)

@@ -279,7 +279,7 @@ static json_t *each_line(const char *path, struct survey *v,
 	size_t room = 0;
 	int ret = f ? 0 : err_set(err, errno, "open %s", path);
 
-	while (!ret && getline(&line, &room, f) > 0)
+	while (f && !ret && getline(&line, &room, f) > 0)
 		ret = add(line, v, list, err);
 	if (!ret)
 		return list;
