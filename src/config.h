@@ -70,6 +70,7 @@ struct config {
 	double look_after; /* seconds; the second look at the tree, 0: none */
 	double retry;      /* seconds before a failed dump is tried again */
 	double dump_timeout;    /* seconds that a dump may take, 0: no limit */
+	double restore_timeout; /* seconds of one restore, 0: no limit */
 	unsigned restore_tries; /* older generations tried, at least 1 */
 	unsigned max_moves;     /* nodes in a row that could not restore */
 	double max_time; /* seconds that all legs may have, 0: no limit */

@@ -410,6 +410,7 @@ const struct key config_keys[] = {
 	KEY(checkpoint, look_after, TIME0, look_after, "1m", 0, 1e9),
 	KEY(checkpoint, retry, TIME, retry, "30s", 0.1, 1e9),
 	KEY(checkpoint, dump_timeout, TIME0, dump_timeout, "0", 0, 1e9),
+	KEY(checkpoint, restore_timeout, TIME0, restore_timeout, "1h", 0, 1e9),
 	KEY(checkpoint, restore_tries, COUNT, restore_tries, "3", 1, 1e3),
 	KEY(checkpoint, max_moves, COUNT, max_moves, "3", 0, 1e3),
 	KEY(checkpoint, max_time, TIME0, max_time, "0", 0, 1e9),
