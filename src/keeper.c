@@ -518,7 +518,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 		_exit(1);
 	}
 	own.engine.work = k.capsule.work;
-	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
+	snprintf(r.note, sizeof(r.note), "%s", k.capsule.private.note);
 	tell(&k, &r);
 	loop(&k, signals);
 	kill_tree(&k);

@@ -35,8 +35,8 @@ struct archiver {
 	json_t *threads;    /* all of the tree, by number */
 	struct capture *capture;
 	/* The archives, on their way into the store. */
-	char name[CAPSULE_MAX_DIRS][32];
-	struct capture_extra archive[CAPSULE_MAX_DIRS];
+	char name[PRIVATE_MAX_DIRS][32];
+	struct capture_extra archive[PRIVATE_MAX_DIRS];
 	size_t n_archives;
 };
 
@@ -47,24 +47,24 @@ static _Noreturn void archive(
 
 	if (read(go, &byte, 1) != 1)
 		_exit(0);
-	_exit(capsule_save(c, out, err) ? 1 : 0);
+	_exit(private_save(&c->private, out, err) ? 1 : 0);
 }
 
 /* The pipes; the ends to write to are in out. */
 static int make_pipes(struct archiver *a, const struct capsule *c,
-	int out[CAPSULE_MAX_DIRS], struct err *err)
+	int out[PRIVATE_MAX_DIRS], struct err *err)
 {
 	int fds[2];
 
-	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
+	for (size_t i = 0; i < PRIVATE_MAX_DIRS; i++)
 		out[i] = -1;
-	for (size_t i = 0; i < c->n_dirs; i++) {
-		if (c->dir[i].layer < 0)
+	for (size_t i = 0; i < c->private.n; i++) {
+		if (c->private.dir[i].layer < 0)
 			continue;
 		if (pipe2(fds, O_CLOEXEC))
 			return err_set(err, errno, "pipe");
 		out[i] = fds[1];
-		capsule_archive_name(i, a->name[i]);
+		private_archive_name(i, a->name[i]);
 		a->archive[a->n_archives++] =
 			(struct capture_extra){a->name[i], fds[0]};
 	}
@@ -74,7 +74,7 @@ static int make_pipes(struct archiver *a, const struct capsule *c,
 static int archiver_start(
 	struct archiver *a, const struct capsule *c, struct err *err)
 {
-	int fds[2], out[CAPSULE_MAX_DIRS];
+	int fds[2], out[PRIVATE_MAX_DIRS];
 
 	a->err = mmap(NULL, sizeof(*a->err), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -88,7 +88,7 @@ static int archiver_start(
 		archive(c, out, fds[0], a->err);
 	}
 	close(fds[0]);
-	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
+	for (size_t i = 0; i < PRIVATE_MAX_DIRS; i++)
 		release_fd(&out[i]);
 	a->go = fds[1];
 	return a->pid < 0 ? err_set(err, errno, "fork the archiver") : 0;
