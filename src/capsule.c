@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "log.h"
+#include "tmpdir.h"
 #include "util.h"
 
 #ifndef CAP_CHECKPOINT_RESTORE
@@ -243,17 +244,36 @@ void capsule_leave(struct capsule *c)
 	rmdir(c->work_path);
 }
 
+static int private_dirs(struct capsule *c, const struct config *cfg,
+	const struct capsule_plan *plan, struct err *err)
+{
+	bool below = false;
+	auto_free char *tmpdir = tmpdir_find(cfg, plan->checkpoints, &below);
+	const struct private_plan p = {
+		.dirs = cfg->private_dirs,
+		.tmpdir = below ? NULL : tmpdir,
+		.scratch = plan->scratch,
+		.generation = plan->generation,
+		.recorded = json_object_get(plan->manifest, "private"),
+	};
+
+	/* Later legs have all of it in the layer. */
+	if (below && !plan->generation) {
+		c->private.tmpdir = tmpdir;
+		tmpdir = NULL;
+	}
+	return private_enter(&c->private, &p, err);
+}
+
 static int enter_namespaces(struct capsule *c, const struct config *cfg,
 	const struct capsule_plan *plan, struct err *err)
 {
-	c->has_user_ns = plan->uid != 0;
+	c->has_user_ns = c->private.user_ns = plan->uid != 0;
 	if (c->has_user_ns && map_ids(plan->uid, plan->gid, err))
 		return -1;
 	if (mount_proc(err))
 		return -1;
-	c->private.user_ns = c->has_user_ns;
-	if (private_enter(&c->private, cfg->private_dirs, plan->scratch,
-		    plan->generation, err))
+	if (private_dirs(c, cfg, plan, err))
 		return -1;
 	c->work = make_work(err);
 	return c->work < 0 ? -1 : 0;

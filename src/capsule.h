@@ -36,8 +36,10 @@ struct capsule_plan {
 	gid_t gid;
 	/* A directory of the host for the private layers, or NULL: memory. */
 	const char *scratch;
-	/* What to fill the private directories from, or NULL. */
+	/* What to fill the private directories from, or NULL; its manifest. */
 	struct store_reader *generation;
+	const json_t *manifest;
+	int checkpoints; /* a directory of the checkpoints */
 };
 
 /*

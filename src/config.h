@@ -85,6 +85,12 @@ struct config {
 	char *private_dirs; /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
 
+	/* [files] */
+	unsigned carry;       /* node-local files too: 0 or 1 */
+	uint64_t carry_limit; /* bytes of these, at most */
+	char *shared_paths;   /* space-separated absolute paths */
+	char *local_paths;    /* the same */
+
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */
 	uint64_t ghost_limit; /* bytes */

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "archives.h"
 #include "log.h"
 #include "proc.h"
 #include "rollback.h"
@@ -224,6 +225,10 @@ static void begin_dump(struct self *k, const struct request *r)
 		.root = k->root,
 		.facts = k->plan->facts,
 		.store = k->plan->store,
+		.carry = {.cfg = k->plan->cfg,
+			.private = &k->capsule.private,
+			.checkpoints = k->plan->step,
+			.outside = k->plan->moves},
 	};
 
 	d.store.room = r->room;
@@ -364,6 +369,8 @@ static void restore(struct self *k)
 	double start = now_mono();
 
 	if (!numbers_are_free(k, &r.result.err) &&
+		!archives_put_back(k->plan->capsule.generation,
+			k->capsule.has_user_ns, &r.result.err) &&
 		!roll_back(k, &r.result.err) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = run_criu(k, &r.result.err);

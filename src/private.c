@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "log.h"
+#include "appear.h"
+#include "files.h"
 #include "tar.h"
 #include "util.h"
 
@@ -19,71 +20,25 @@ void private_archive_name(size_t i, char buf[32])
 	snprintf(buf, 32, "private-%zu.tar", i);
 }
 
-/* Beside tar: what it reads. */
-static pid_t begin_feeding(struct store_reader *r, int stream, int to)
+void private_staged_name(size_t i, char buf[32])
 {
-	struct err err;
-	pid_t pid = fork();
-
-	if (pid != 0)
-		return pid;
-	signal(SIGPIPE, SIG_IGN);
-	if (!store_copy(r, (size_t)stream, to, &err))
-		_exit(0);
-	/* tar need not read all that comes behind its end mark. */
-	if (err.num == EPIPE)
-		_exit(0);
-	log_error("%s", err.text);
-	_exit(1);
-}
-
-static int end_feeding(pid_t pid, struct err *err)
-{
-	int status = 0;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_set(err, errno, "wait");
-	return status ? err_set(err, 0, "the checkpoint is damaged") : 0;
-}
-
-static int put_back(
-	const struct private *p, size_t i, int from, struct err *err)
-{
-	const struct tar t = {.user_ns = p->user_ns,
-		.dir = p->dir[i].layer,
-		.archive = from,
-		.names = -1};
-
-	return tar_extract(&t, err);
+	snprintf(buf, 32, "staged-%zu.tar", i);
 }
 
 /* Fill a fresh layer from the generation, if that holds something for it. */
 static int fill_layer(const struct private *p, size_t i,
 	struct store_reader *generation, struct err *err)
 {
-	char name[32];
-	int fds[2], stream, ret;
-	struct err why;
-	pid_t feeder;
+	const struct tar t = {
+		.user_ns = p->user_ns, .dir = p->dir[i].layer, .names = -1};
+	char layer[32], staged[32];
 
-	private_archive_name(i, name);
-	stream = generation ? store_find(generation, name) : -1;
-	if (stream < 0 || !store_size(generation, (size_t)stream))
-		return 0;
-	if (pipe2(fds, O_CLOEXEC))
-		return err_set(err, errno, "pipe");
-	feeder = begin_feeding(generation, stream, fds[1]);
-	close(fds[1]);
-	ret = feeder < 0 ? err_set(err, errno, "fork")
-			 : put_back(p, i, fds[0], err);
-	close(fds[0]);
-	/* If both are unhappy, it is because of this. */
-	if (feeder > 0 && end_feeding(feeder, &why)) {
-		*err = why;
-		ret = -1;
-	}
-	return ret ? err_wrap(err, "put back %s", p->dir[i].path) : 0;
+	private_archive_name(i, layer);
+	private_staged_name(i, staged);
+	if (generation && (tar_extract(&t, generation, layer, err) ||
+				  tar_extract(&t, generation, staged, err)))
+		return err_wrap(err, "put back %s", p->dir[i].path);
+	return 0;
 }
 
 static int make_dir_at(int parent, const char *name, mode_t mode)
@@ -126,7 +81,7 @@ static int cover_dir(struct private *p, size_t i, int base, int lower,
 	snprintf(name, sizeof(name), "work-%zu", i);
 	work = make_dir_at(base, name, 0700);
 	snprintf(name, sizeof(name), "layer-%zu", i);
-	upper = make_dir_at(base, name, 01777);
+	upper = make_dir_at(base, name, d->all ? 0700 : 01777);
 	if (work < 0 || upper < 0)
 		return err_set(err, errno, "make a private %s", d->path);
 	d->layer = upper;
@@ -145,6 +100,8 @@ static int cover_dir(struct private *p, size_t i, int base, int lower,
 			"files that others put into %s are not seen by the "
 			"command (%.100s)",
 			d->path, err->text);
+	} else {
+		d->has_lower = true;
 	}
 	steal_fd(&upper);
 	return 0;
@@ -209,27 +166,88 @@ static int private_dir(struct private *p, size_t i, const char *scratch,
 	return cover_dir(p, i, base, lower, true, generation, err);
 }
 
-int private_enter(struct private *p, const char *dirs, const char *scratch,
-	struct store_reader *generation, struct err *err)
+static int add_dir(struct private *p, const struct private_plan *plan,
+	const char *path, bool all, struct err *err)
 {
-	auto_free char *list = xstrdup(dirs);
-	char *save = NULL;
+	struct private_dir *d = &p->dir[p->n];
 
-	for (char *d = strtok_r(list, " \t", &save); d;
-		d = strtok_r(NULL, " \t", &save)) {
-		if (p->n == PRIVATE_MAX_DIRS)
-			return err_set(err, 0,
-				"more than %d directories in private_dirs",
-				PRIVATE_MAX_DIRS);
-		p->dir[p->n].path = xstrdup(d);
-		p->dir[p->n].layer = -1;
-		if (private_dir(p, p->n++, scratch, generation, err))
+	if (p->n == PRIVATE_MAX_DIRS)
+		return err_set(err, 0,
+			"more than %d directories in private_dirs",
+			PRIVATE_MAX_DIRS);
+	*d = (struct private_dir){
+		.path = xstrdup(path), .layer = -1, .all = all};
+	if (private_dir(p, p->n++, plan->scratch, plan->generation, err))
+		return -1;
+	/* It is not there. */
+	if (d->layer < 0)
+		free(p->dir[--p->n].path);
+	return 0;
+}
+
+static int enter_recorded(
+	struct private *p, const struct private_plan *plan, struct err *err)
+{
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(plan->recorded, i, e)
+	{
+		const char *text =
+			json_string_value(json_object_get(e, "path"));
+		auto_free char *path = text ? xstrdup(text) : NULL;
+		bool all = json_is_true(json_object_get(e, "all"));
+
+		if (!path)
+			return err_set(err, 0, "the manifest is damaged");
+		files_text_to_path(path);
+		if (appear_make(path, err) || add_dir(p, plan, path, all, err))
 			return -1;
 	}
 	return 0;
 }
 
-static bool dir_is_empty(int dir)
+static int enter_configured(
+	struct private *p, const struct private_plan *plan, struct err *err)
+{
+	auto_free char *list = xstrdup(plan->dirs);
+	char *save = NULL;
+
+	for (char *d = strtok_r(list, BLANKS, &save); d;
+		d = strtok_r(NULL, BLANKS, &save))
+		if (add_dir(p, plan, d, false, err))
+			return -1;
+	return plan->tmpdir ? add_dir(p, plan, plan->tmpdir, true, err) : 0;
+}
+
+int private_enter(
+	struct private *p, const struct private_plan *plan, struct err *err)
+{
+	if (plan->generation)
+		return enter_recorded(p, plan, err);
+	return enter_configured(p, plan, err);
+}
+
+json_t *private_list(const struct private *p)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->n; i++) {
+		char text[FILES_TEXT_ROOM];
+		json_t *path = json_string_nocheck(
+			files_path_text(p->dir[i].path, text));
+
+		if (json_array_append_new(
+			    list, json_pack("{s:o, s:b}", "path", path, "all",
+					  p->dir[i].all))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+bool private_is_empty(int dir)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -244,28 +262,4 @@ static bool dir_is_empty(int dir)
 		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
 	closedir(d);
 	return empty;
-}
-
-static int archive(const struct private *p, size_t i, int to, struct err *err)
-{
-	const struct tar t = {.user_ns = p->user_ns,
-		.dir = p->dir[i].layer,
-		.archive = to,
-		.names = -1};
-
-	return tar_create(&t, err);
-}
-
-int private_save(
-	const struct private *p, int out[PRIVATE_MAX_DIRS], struct err *err)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		if (p->dir[i].layer < 0 || out[i] < 0)
-			continue;
-		if (!dir_is_empty(p->dir[i].layer) &&
-			archive(p, i, out[i], err))
-			return err_wrap(err, "carry %s", p->dir[i].path);
-		release_fd(&out[i]);
-	}
-	return 0;
 }

@@ -53,6 +53,7 @@ static void start_keeper(struct sup *u, enum isolation isolation)
 	ev_io_stop(u->loop, &u->reports);
 	u->plan.capsule.isolation = isolation;
 	u->plan.capsule.scratch = NULL;
+	u->plan.capsule.manifest = u->plan.manifest;
 	if (isolation == ISOLATION_USER)
 		u->plan.capsule.scratch =
 			scratch_make(&u->scratch, u->s->cfg->scratch);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "capsule.h"
+#include "log.h"
 #include "util.h"
 
 /* What tar says of a file that has changed while it was read. */
@@ -25,7 +26,7 @@ static void add(struct arguments *a, const char *word)
 	a->v[a->n] = NULL;
 }
 
-static void build(struct arguments *a, const struct tar *t, const char *verb)
+static void build(struct arguments *a, const struct tar *t, bool create)
 {
 	static const char *const common[] = {"--sparse", "--numeric-owner",
 		"--same-permissions", "--xattrs", "--xattrs-include=user.*",
@@ -34,7 +35,7 @@ static void build(struct arguments *a, const struct tar *t, const char *verb)
 	snprintf(
 		a->dir, sizeof(a->dir), "--directory=/proc/self/fd/%d", t->dir);
 	add(a, "tar");
-	add(a, verb);
+	add(a, create ? "--create" : "--extract");
 	add(a, "--file=-");
 	add(a, a->dir);
 	for (size_t i = 0; i < LEN(common); i++)
@@ -45,7 +46,8 @@ static void build(struct arguments *a, const struct tar *t, const char *verb)
 		add(a, t->rename);
 	}
 	if (t->names < 0) {
-		add(a, ".");
+		if (create)
+			add(a, ".");
 		return;
 	}
 	snprintf(a->names, sizeof(a->names), "--files-from=/proc/self/fd/%d",
@@ -80,7 +82,7 @@ static int run(const struct tar *t, bool extract, int fine, struct err *err)
 	int status;
 	pid_t pid;
 
-	build(&a, t, extract ? "--extract" : "--create");
+	build(&a, t, !extract);
 	pid = fork();
 	if (pid < 0)
 		return err_set(err, errno, "fork");
@@ -106,7 +108,57 @@ int tar_create(const struct tar *t, struct err *err)
 	return run(t, false, t->names < 0 ? 0 : STATUS_CHANGED, err);
 }
 
-int tar_extract(const struct tar *t, struct err *err)
+/* Beside tar: what it reads. */
+static pid_t begin_feeding(struct store_reader *r, int stream, int to)
 {
-	return run(t, true, 0, err);
+	struct err err;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	signal(SIGPIPE, SIG_IGN);
+	if (!store_copy(r, (size_t)stream, to, &err))
+		_exit(0);
+	/* tar need not read all that comes behind its end mark. */
+	if (err.num == EPIPE)
+		_exit(0);
+	log_error("%s", err.text);
+	_exit(1);
+}
+
+static int end_feeding(pid_t pid, struct err *err)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_set(err, errno, "wait");
+	return status ? err_set(err, 0, "the checkpoint is damaged") : 0;
+}
+
+int tar_extract(const struct tar *t, struct store_reader *generation,
+	const char *stream, struct err *err)
+{
+	int number = store_find(generation, stream), fds[2], ret;
+	struct tar own = *t;
+	struct err why;
+	pid_t feeder;
+
+	if (number < 0 || !store_size(generation, (size_t)number))
+		return 0;
+	if (pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "pipe");
+	feeder = begin_feeding(generation, number, fds[1]);
+	close(fds[1]);
+	own.archive = fds[0];
+	own.names = -1;
+	ret = feeder < 0 ? err_set(err, errno, "fork")
+			 : run(&own, true, 0, err);
+	close(fds[0]);
+	/* If both are unhappy, it is because of this. */
+	if (feeder > 0 && end_feeding(feeder, &why)) {
+		*err = why;
+		ret = -1;
+	}
+	return ret;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "err.h"
+#include "store.h"
 
 /*
  * GNU tar, with all directories and archives given as descriptors. An own
@@ -32,7 +33,11 @@ struct tar {
  */
 int tar_create(const struct tar *t, struct err *err);
 
-/* Put back what is in the archive. -1 with *err. */
-int tar_extract(const struct tar *t, struct err *err);
+/*
+ * Put back what is in a stream of the generation; archive and names are not
+ * looked at. Nothing, if there is no such stream or it is empty. -1 with *err.
+ */
+int tar_extract(const struct tar *t, struct store_reader *generation,
+	const char *stream, struct err *err);
 
 #endif

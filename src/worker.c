@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
+#include "archives.h"
 #include "files.h"
 #include "proc.h"
 #include "rollback.h"
@@ -34,62 +35,36 @@ struct archiver {
 	json_t *written;    /* see rollback.h */
 	json_t *threads;    /* all of the tree, by number */
 	struct capture *capture;
-	/* The archives, on their way into the store. */
-	char name[PRIVATE_MAX_DIRS][32];
-	struct capture_extra archive[PRIVATE_MAX_DIRS];
-	size_t n_archives;
+	struct archives archives; /* on their way into the store */
 };
 
-static _Noreturn void archive(
-	const struct capsule *c, int out[], int go, struct err *err)
+static _Noreturn void archive(struct archiver *a, const struct carry *c, int go)
 {
 	char byte;
 
 	if (read(go, &byte, 1) != 1)
 		_exit(0);
-	_exit(private_save(&c->private, out, err) ? 1 : 0);
-}
-
-/* The pipes; the ends to write to are in out. */
-static int make_pipes(struct archiver *a, const struct capsule *c,
-	int out[PRIVATE_MAX_DIRS], struct err *err)
-{
-	int fds[2];
-
-	for (size_t i = 0; i < PRIVATE_MAX_DIRS; i++)
-		out[i] = -1;
-	for (size_t i = 0; i < c->private.n; i++) {
-		if (c->private.dir[i].layer < 0)
-			continue;
-		if (pipe2(fds, O_CLOEXEC))
-			return err_set(err, errno, "pipe");
-		out[i] = fds[1];
-		private_archive_name(i, a->name[i]);
-		a->archive[a->n_archives++] =
-			(struct capture_extra){a->name[i], fds[0]};
-	}
-	return 0;
+	_exit(archives_write(&a->archives, c, a->root, a->std, a->err) ? 1 : 0);
 }
 
 static int archiver_start(
-	struct archiver *a, const struct capsule *c, struct err *err)
+	struct archiver *a, const struct carry *c, struct err *err)
 {
-	int fds[2], out[PRIVATE_MAX_DIRS];
+	int fds[2];
 
 	a->err = mmap(NULL, sizeof(*a->err), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (a->err == MAP_FAILED || pipe2(fds, O_CLOEXEC))
 		return err_set(err, errno, "make the archiver");
-	if (make_pipes(a, c, out, err))
+	if (archives_open(&a->archives, c, err))
 		return -1;
 	a->pid = fork();
 	if (a->pid == 0) {
 		close(fds[1]);
-		archive(c, out, fds[0], a->err);
+		archive(a, c, fds[0]);
 	}
 	close(fds[0]);
-	for (size_t i = 0; i < PRIVATE_MAX_DIRS; i++)
-		release_fd(&out[i]);
+	archives_close(&a->archives);
 	a->go = fds[1];
 	return a->pid < 0 ? err_set(err, errno, "fork the archiver") : 0;
 }
@@ -149,13 +124,14 @@ static json_t *make_manifest(const struct worker_dump *d,
 		json_object_update_new(m,
 			json_pack(
 				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:o, s:o, "
-				"s:o}",
+				"s:o, s:o}",
 				"time", now_wall(), "leave", d->leave, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
 				"last_pid", (int)capsule_last_pid(), "outside",
 				outside, "written", a->written, "threads",
-				a->threads))) {
+				a->threads, "private",
+				private_list(&c->private)))) {
 		json_decref(m);
 		return NULL;
 	}
@@ -172,10 +148,15 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 {
 	double start = now_mono();
 	struct err why;
+	struct capture_extra extra[ARCHIVES_MAX];
+	size_t n = 0;
 	int ret;
 
-	a->capture =
-		stream_capture(w, e->work, a->archive, a->n_archives, &r->err);
+	for (size_t i = 0; i < ARCHIVES_MAX; i++)
+		if (a->archives.from[i] >= 0)
+			extra[n++] = (struct capture_extra){
+				a->archives.name[i], a->archives.from[i]};
+	a->capture = stream_capture(w, e->work, extra, n, &r->err);
 	if (!a->capture)
 		return -1;
 	ret = engine_dump(
@@ -281,6 +262,19 @@ static int check_space(struct worker_dump *d, struct err *err)
 	return 0;
 }
 
+/* Before the tree is stopped: is it too much, and how long may it take? */
+static int look_ahead(
+	const struct archiver *a, const struct carry *c, struct err *err)
+{
+	struct carry_list l;
+
+	if (carry_find(c, a->root, a->std, &l, err))
+		return -1;
+	carry_tell(&l);
+	carry_release(&l);
+	return 0;
+}
+
 static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
@@ -293,7 +287,8 @@ static int dump(const struct engine *e, const struct capsule *c,
 	for (int i = 0; i < 3; i++)
 		if (fstat(i, &a.std[i]))
 			a.std[i].st_nlink = 0;
-	if (archiver_start(&a, c, &r->err) ||
+	if (look_ahead(&a, &d->carry, &r->err) ||
+		archiver_start(&a, &d->carry, &r->err) ||
 		capsule_keep_criu_caps(c, &r->err)) {
 		json_decref(outside);
 		return -1;

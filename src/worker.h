@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "capsule.h"
+#include "carry.h"
 #include "engine.h"
 #include "err.h"
 #include "store.h"
@@ -31,6 +32,7 @@ struct worker_dump {
 	pid_t root;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
+	struct carry carry;
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */
