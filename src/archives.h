@@ -37,6 +37,13 @@ int archives_write(struct archives *a, const struct carry *c, pid_t root,
 	const struct stat std[3], struct err *err);
 
 /*
+ * Is something of somebody else's where archives_put_back() would put a file?
+ * Asked in the host's user namespace, as in another one all are nobody's. -1
+ * with *err, which names the path and its owner.
+ */
+int archives_check(int step, unsigned gen, struct err *err);
+
+/*
  * Put back what a generation has from outside the private directories, at the
  * same paths. What is there already and is the user's own is replaced, one
  * file after the other. -1 with *err, which names the path: something of

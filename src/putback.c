@@ -253,6 +253,22 @@ static int put_back(const struct records *r, struct store_reader *generation,
 	return ret;
 }
 
+int archives_check(int step, unsigned gen, struct err *err)
+{
+	struct store_reader *generation = store_open(step, gen, err);
+	struct records r = {0};
+	int ret;
+
+	if (!generation)
+		return -1;
+	ret = load(generation, &r, err);
+	for (size_t i = 0; !ret && i < r.n; i++)
+		ret = check(&r.v[i], err);
+	unload(&r);
+	store_close(generation);
+	return ret;
+}
+
 int archives_put_back(
 	struct store_reader *generation, bool user_ns, struct err *err)
 {
