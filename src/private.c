@@ -52,14 +52,19 @@ static int make_dir_at(int parent, const char *name, mode_t mode)
 		parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Put the layer over lower, so that the host's files are seen through it. */
+/*
+ * Put the layer over lower, so that the host's files are seen through it. criu
+ * compares what stat(2) says of a mapped file, or a socket, with what the
+ * kernel itself has of it: with xino both are the same, also where layer and
+ * lower are different file systems.
+ */
 static int mount_overlay(const char *path, int lower, int upper, int work)
 {
 	char opt[160];
 
 	snprintf(opt, sizeof(opt),
-		"userxattr,lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d,"
-		"workdir=/proc/self/fd/%d",
+		"userxattr,xino=on,lowerdir=/proc/self/fd/%d,"
+		"upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d",
 		lower, upper, work);
 	return mount("overlay", path, "overlay", MS_NOSUID | MS_NODEV,
 		geteuid() == 0 ? strchr(opt, ',') + 1 : opt);

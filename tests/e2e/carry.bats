@@ -192,7 +192,7 @@ undisturbed() {
 	start -- bash -c 'exec 7<"$1/large"; bash gated.sh one; wc -c <&7' - "$s"
 	await out 'at one'
 	leave_node "$s"
-	want err 'carrying 10[0-9].*other nodes do not see'
+	want err 'carrying 101 MB in 1 files that other nodes do not see'
 	touch one
 	go_on
 	[ "$(tail -n 1 out)" = 105906176 ]
@@ -208,7 +208,7 @@ undisturbed() {
 	touch one
 	start_plain checkpointer restore t
 	ends_with 1
-	want out '^own$'
+	want out own
 	want out 'No such file'
 }
 
@@ -239,6 +239,17 @@ tmpdir() {
 	want_same want out
 }
 
+# with_closed_scratch: the same user, without any capability, where $work/scratch
+# cannot be written to
+with_closed_scratch() {
+	unshare --user --map-current-user --mount --keep-caps true ||
+		skip "no user namespaces here"
+	plainly unshare --user --map-current-user --mount --keep-caps bash -c '
+		mount --bind scratch scratch
+		mount -o remount,bind,ro scratch
+		exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' - "$@"
+}
+
 @test "TMPDIR in a directory that may not be written to: it appears" {
 	tmpdir "$work/scratch/12"
 	echo input >"$TMPDIR/1"
@@ -246,20 +257,18 @@ tmpdir() {
 	echo known >scratch/neighbour/x
 	ln -s neighbour scratch/link
 	echo 'cd "$TMPDIR"; bash "$1/gated.sh" "$1/one"; cat 1 ../link/x; ls ..
-		echo x >../neighbour/y; touch ../new' >work.sh
+		echo new >2; cat 2; touch ../new' >work.sh
 	start -s files.local_paths="$work/scratch" -- bash work.sh "$work"
 	await out 'at .*one'
 	leave_node "$TMPDIR"
-	chmod 555 scratch
 	touch one
-	start_plain checkpointer restore t
-	ends_with 1
-	printf '%s\n' "at $work/one" "past $work/one" end input known 12 link neighbour >want
-	want_same want out
-	want err Read-only
-	[ "$(<scratch/neighbour/y)" = x ]
+	run -1 with_closed_scratch checkpointer restore t
+	printf '%s\n' "$output" >>out
+	grep -v checkpointer: out >got
+	printf '%s\n' "at $work/one" "past $work/one" end input known 12 link neighbour new \
+		"touch: cannot touch '../new': Read-only file system" >want
+	want_same want got
 	[ ! -e scratch/12 ]
-	chmod 755 scratch
 }
 
 @test "TMPDIR below /tmp: all in it goes" {
@@ -306,7 +315,12 @@ tmpdir() {
 		import ctypes, mmap, os, socket, time
 		libc = ctypes.CDLL(None, use_errno=True)
 		libc.sem_open.restype = ctypes.c_void_p
-		sem = libc.sem_open(b"/s", os.O_CREAT, 0o600, 3)
+		# Its maker has it mapped by a name that is gone at once.
+		if os.fork() == 0:
+		    libc.sem_open(b"/s", os.O_CREAT, 0o600, 3)
+		    os._exit(0)
+		os.wait()
+		sem = libc.sem_open(b"/s", 0)
 		assert sem
 		fd = os.open("/dev/shm/m", os.O_RDWR | os.O_CREAT, 0o600)
 		os.ftruncate(fd, 8192)

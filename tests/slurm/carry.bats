@@ -183,7 +183,7 @@ ends_on_n2() {
 	start_on_n1 script.sh
 	to_n2
 	job_ends "$job"
-	want "$out" '/local/taken is in the way.*belongs to bob'
+	grep '/local/taken is in the way.* belongs to bob$' "$out"
 	[ "$(cluster run n2 cat /local/taken)" = 'of bob' ]
 }
 
