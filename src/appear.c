@@ -33,15 +33,17 @@ static char *nearest(const char *path)
 /* As mkdir -p; -1 with errno. */
 static int make_all(const char *path)
 {
+	size_t n = 0;
 	struct stat st;
 
-	for (const char *p = path; p; p = strchr(p + 1, '/')) {
-		const char *end = strchr(p + 1, '/');
-		auto_free char *part = strndup(
-			path, end ? (size_t)(end - path) : strlen(path));
+	while (path[n]) {
+		auto_free char *part = NULL;
 
-		if (!part || (mkdir(part, 0700) && errno != EEXIST &&
-				     stat(part, &st)))
+		n += 1 + strcspn(path + n + 1, "/");
+		part = strndup(path, n);
+		if (!part)
+			return -1;
+		if (mkdir(part, 0700) && errno != EEXIST && stat(part, &st))
 			return -1;
 	}
 	return stat(path, &st);
@@ -58,17 +60,23 @@ static int show_link(int from, int to, const char *name)
 	return symlinkat(text, to, name);
 }
 
+static int make_place(int to, const char *name, bool is_dir)
+{
+	auto_close int fd = -1;
+
+	if (is_dir)
+		return mkdirat(to, name, 0700);
+	fd = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -1 : 0;
+}
+
 /* With all that is mounted below it. */
 static int show_mount(int from, int to, const char *name, bool is_dir)
 {
 	auto_free char *source = xasprintf("/proc/self/fd/%d/%s", from, name);
 	auto_free char *target = xasprintf("/proc/self/fd/%d/%s", to, name);
-	auto_close int fd = -1;
 
-	if (is_dir ? mkdirat(to, name, 0700)
-		   : (fd = openat(to, name,
-			      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) <
-				0)
+	if (make_place(to, name, is_dir))
 		return -1;
 	return mount(source, target, NULL, MS_BIND | MS_REC, NULL);
 }

@@ -307,6 +307,11 @@ static void find_tmpdir(struct finder *f)
 			walk_entries(f, (int)i, p->dir[i].path, st.st_dev);
 	if (p->tmpdir)
 		find(p->tmpdir, INUSE_WITHIN, f);
+	/* Wherever it lies, as it may be removed here. */
+	if (f->c->outside && f->c->tmpdir && !lstat(f->c->tmpdir, &st)) {
+		add_parents(f, f->c->tmpdir);
+		walk_once(f, OUTSIDE, f->c->tmpdir, &st);
+	}
 }
 
 static int check_limit(const struct finder *f)

@@ -24,8 +24,9 @@
 struct carry {
 	const struct config *cfg;
 	const struct private *private;
-	int checkpoints; /* a directory of the checkpoints; see sharedfs.h */
-	bool outside;    /* a successor may come to another node */
+	int checkpoints;    /* a directory of the checkpoints; see sharedfs.h */
+	bool outside;       /* a successor may come to another node */
+	const char *tmpdir; /* one outside, of which all goes, or NULL */
 };
 
 /* What is to be carried; release with carry_release(). */

@@ -17,6 +17,7 @@
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
+#include "tmpdir.h"
 #include "util.h"
 
 /* The command's PIDs begin above this, criu's own at a restore below. */
@@ -32,6 +33,8 @@ struct self {
 	bool leaving; /* the worker leaves the tree stopped */
 	struct worker_result *result; /* shared with the worker */
 	struct int_list was_stopped;  /* before the last dump */
+	struct step_tmpdir tmpdir;    /* without a capsule */
+	bool killed, ended;           /* the tree; by itself */
 };
 
 static bool in_capsule(const struct self *k)
@@ -228,7 +231,8 @@ static void begin_dump(struct self *k, const struct request *r)
 		.carry = {.cfg = k->plan->cfg,
 			.private = &k->capsule.private,
 			.checkpoints = k->plan->step,
-			.outside = k->plan->moves},
+			.outside = k->plan->moves,
+			.tmpdir = k->tmpdir.path},
 	};
 
 	d.store.room = r->room;
@@ -400,6 +404,7 @@ static void reap(struct self *k)
 		} else if (pid == k->root) {
 			r.root = pid;
 			k->root = 0;
+			k->ended = !k->killed;
 			tell(k, &r);
 		}
 	}
@@ -436,6 +441,7 @@ static void obey(struct self *k, const struct request *r)
 		thaw(k);
 		break;
 	case K_KILL:
+		k->killed = true;
 		kill_tree(k);
 		break;
 	case K_ABORT:
@@ -501,6 +507,10 @@ static int set_up(struct self *k, int *signals, struct err *err)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (k->result == MAP_FAILED)
 		return err_set(err, errno, "mmap");
+	if (p->capsule.isolation == ISOLATION_NONE &&
+		tmpdir_begin(&k->tmpdir, p->cfg, p->step, p->manifest, p->facts,
+			err))
+		return -1;
 	return capsule_enter(&k->capsule, p->cfg, &p->capsule, p->cwd, err);
 }
 
@@ -530,6 +540,9 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 	loop(&k, signals);
 	kill_tree(&k);
 	capsule_leave(&k.capsule);
+	/* What goes to another node is of no use here. */
+	if (k.ended || (k.killed && plan->moves && plan->cfg->carry))
+		tmpdir_remove(&k.tmpdir);
 	_exit(0);
 }
 

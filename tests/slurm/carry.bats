@@ -232,3 +232,41 @@ ends_on_n2() {
 	echo 3145728 >want
 	want_same want got
 }
+
+# capable NODE: a criu as an administrator would install it there: with
+# cap_setpcap (8) and cap_checkpoint_restore (40)
+capable() {
+	cluster run "$1" python3 -c 'import os, shutil, struct
+criu = "/usr/local/lib/criu-capable"
+shutil.copy("/usr/sbin/criu", criu)
+os.setxattr(criu, "security.capability",
+    struct.pack("<5I", 0x02000001, 1 << 8, 0, 1 << 8, 0))'
+}
+
+@test "without a capsule: TMPDIR of the step, and what is open in /tmp" {
+	capable n1
+	capable n2
+	{ begin_script; cat <<-'X'; } | write script.sh
+		unset TMPDIR
+		first && { echo "staged" >/tmp/staged; touch begun; }
+		checkpointer --isolation=none -s criu.binary=/usr/local/lib/criu-capable \
+			-- bash work.sh
+	X
+	cat >work.sh <<-'X'
+		exec 7</tmp/staged 8>"$TMPDIR/open"
+		echo one >&8
+		echo closed >"$TMPDIR/closed"
+		echo "$TMPDIR" >dir
+		echo 'at g1' >>side
+		until [ -e g1 ]; do sleep 0.05; done
+		echo two >&8
+		cat <&7; cat "$TMPDIR"/*
+		[ "$TMPDIR" = "$(cat dir)" ] && echo same
+	X
+	start_on_n1 script.sh
+	to_n2
+	touch g1
+	printf '%s\n' staged closed one two same >want
+	ends_on_n2
+	for n in n1 n2; do fails on "$n" test -e "$(<dir)"; done
+}
