@@ -123,6 +123,14 @@ struct config {
  */
 int config_load(struct config *cfg, const char *const *sets, size_t n_sets);
 
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+
+/* The site's file, and the user's: owned, NULL if there is no home. */
+#define CONFIG_SITE_FILE SYSCONFDIR "/checkpointer.ini"
+char *config_user_file(void);
+
 /* The layers of config_load, with the two files named, for tests. */
 int config_load_files(struct config *cfg, const char *site, const char *user,
 	const char *const *sets, size_t n_sets);
