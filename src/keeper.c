@@ -14,6 +14,8 @@
 #include "archives.h"
 #include "log.h"
 #include "proc.h"
+#include "programs.h"
+#include "questions.h"
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
@@ -149,7 +151,9 @@ _Noreturn static void become_command(const struct self *k, int report_fd)
 	 */
 	setsid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (!capsule_drop_caps(&k->capsule, &err)) {
+	if (p->engine.deny_io_uring && questions_deny_io_uring())
+		err_set(&err, errno, "deny io_uring");
+	else if (!capsule_drop_caps(&k->capsule, &err)) {
 		execvp(p->argv[0], p->argv);
 		err_set(&err, errno, "cannot run %s", p->argv[0]);
 	}
@@ -233,6 +237,8 @@ static void begin_dump(struct self *k, const struct request *r)
 			.checkpoints = k->plan->step,
 			.outside = k->plan->moves,
 			.tmpdir = k->tmpdir.path},
+		.snapshot_limit = k->plan->cfg->snapshot_limit,
+		.deny_io_uring = k->plan->engine.deny_io_uring,
 	};
 
 	d.store.room = r->room;
@@ -307,17 +313,26 @@ static void mark_restored(const struct self *k)
  * Behind a last dump only the supervisor itself has written to the streams,
  * until the generation is restored: then a leg that died has gone on.
  */
-static int roll_back(const struct self *k, struct err *err)
+static bool roll_back(const struct self *k, struct report *report)
 {
 	const struct keeper_plan *p = k->plan;
+	struct rollback_job r = {
+		.list = json_object_get(p->manifest, "written"),
+		.generation = p->capsule.generation,
+		.gen = p->gen,
+		.keep = p->step,
+		.policy = p->cfg->rollback,
+	};
+	enum rollback_result result;
 	char mark[32];
-	bool went_on;
 
 	mark_name(k, mark);
-	went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
-		  !faccessat(p->step, mark, F_OK, 0);
-	return rollback_apply(json_object_get(p->manifest, "written"), p->step,
-		p->gen, went_on, err);
+	r.went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
+		    !faccessat(p->step, mark, F_OK, 0);
+	result = rollback_apply(&r, &report->result.err);
+	if (result == ROLLBACK_FATAL)
+		report->type = R_RESTORE_REFUSED;
+	return result == ROLLBACK_DONE;
 }
 
 /* In a capsule they are: it is as empty as this one. */
@@ -375,7 +390,7 @@ static void restore(struct self *k)
 	if (!numbers_are_free(k, &r.result.err) &&
 		!archives_put_back(k->plan->capsule.generation,
 			k->capsule.has_user_ns, &r.result.err) &&
-		!roll_back(k, &r.result.err) &&
+		roll_back(k, &r) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = run_criu(k, &r.result.err);
 	if (capsule_lend_caps(&k->capsule, false, &r.result.err))
@@ -514,6 +529,20 @@ static int set_up(struct self *k, int *signals, struct err *err)
 	return capsule_enter(&k->capsule, p->cfg, &p->capsule, p->cwd, err);
 }
 
+/* A command that is restored has what it had. */
+static bool denies_io_uring(const struct self *k)
+{
+	const struct keeper_plan *p = k->plan;
+
+	if (!in_capsule(k))
+		return false;
+	if (p->manifest)
+		return json_is_true(
+			json_object_get(p->manifest, "deny_io_uring"));
+	return p->cfg->io_uring == IO_URING_DENY ||
+	       (p->cfg->io_uring == IO_URING_AUTO && programs_uring(p->argv));
+}
+
 _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 {
 	struct self k = {.plan = plan, .sock = sock};
@@ -535,12 +564,12 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 		_exit(1);
 	}
 	own.engine.work = k.capsule.work;
+	own.engine.deny_io_uring = denies_io_uring(&k);
 	snprintf(r.note, sizeof(r.note), "%s", k.capsule.private.note);
 	tell(&k, &r);
 	loop(&k, signals);
 	kill_tree(&k);
 	capsule_leave(&k.capsule);
-	/* What goes to another node is of no use here. */
 	if (k.ended || (k.killed && plan->moves && plan->cfg->carry))
 		tmpdir_remove(&k.tmpdir);
 	_exit(0);
@@ -568,32 +597,4 @@ int keeper_start(
 	err_set(err, errno, "make a capsule");
 	release_fd(&k->sock);
 	return -1;
-}
-
-void keeper_ask(const struct keeper *k, const struct request *r)
-{
-	if (send(k->sock, r, sizeof(*r), MSG_NOSIGNAL) < 0)
-		log_debug("the keeper does not listen: %s", strerror(errno));
-}
-
-int keeper_read(const struct keeper *k, struct report *r)
-{
-	ssize_t n = recv(k->sock, r, sizeof(*r), MSG_DONTWAIT);
-
-	if (n == sizeof(*r))
-		return 1;
-	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-}
-
-void keeper_end(struct keeper *k)
-{
-	if (k->pid <= 0)
-		return;
-	/* Outside a capsule the keeper itself must kill the tree. */
-	if (k->isolation == ISOLATION_USER)
-		kill(k->pid, SIGKILL);
-	release_fd(&k->sock);
-	while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	k->pid = 0;
 }

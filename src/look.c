@@ -120,9 +120,7 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 	if (!strcmp(f->target, "anon_inode:[io_uring]")) {
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
-		say(l, what,
-			"turn it off in the program; for Node.js put "
-			"UV_USE_IO_URING=0 under [environment]");
+		say(l, what, "put io_uring = deny under [capsule]");
 	} else if (!strncmp(f->target, "socket:", 7)) {
 		look_at_socket(l, f);
 	} else {
@@ -145,15 +143,9 @@ static void look_at_maps(struct look *l)
 	while (f && getline(&line, &room, f) > 0) {
 		const char *name = strchr(line, '/');
 
-		if (!name || !strstr(name, " (deleted)") ||
-			!strncmp(name, "/memfd:", 7) ||
-			!strncmp(name, "/dev/zero", 9))
+		if (!name || strncmp(name, "/SYSV", 5))
 			continue;
-		say(l,
-			strncmp(name, "/SYSV", 5)
-				? "a mapped file that was deleted (as Python's "
-				  "multiprocessing does)"
-				: "System V shared memory",
+		say(l, "System V shared memory",
 			"it must be gone when a checkpoint is due");
 		return;
 	}
@@ -221,6 +213,8 @@ unsigned look_at_tree_with(pid_t parent,
 {
 	struct int_list tree = proc_tree(parent);
 	struct look l = {.say = say_it, .arg = arg};
+	/* A capsule has terminals of its own, both ends of them. */
+	bool own_terminals = other_namespace(parent, getpid(), "mnt");
 	struct proc_stat st;
 
 	for (size_t i = 1; i < tree.n; i++) {
@@ -233,7 +227,7 @@ unsigned look_at_tree_with(pid_t parent,
 		look_at_namespaces(&l, parent);
 		look_at_program(&l);
 		look_at_tracer(&l);
-		if (st.tty)
+		if (st.tty && !own_terminals)
 			say(&l, "a controlling terminal",
 				"start the program without one, for example "
 				"with setsid");

@@ -30,12 +30,14 @@ struct archiver {
 	int go;          /* closed without a byte: not wanted */
 	struct err *err; /* shared */
 	double thawed;   /* when the tree could run on */
-	pid_t root;
-	struct stat std[3]; /* the streams, before criu's output gets them */
-	json_t *written;    /* see rollback.h */
-	json_t *threads;    /* all of the tree, by number */
+	struct rollback_survey survey;
+	json_t *written; /* see rollback.h */
+	int contents;    /* of those; -1: closed */
+	json_t *threads; /* all of the tree, by number */
 	struct capture *capture;
 	struct archives archives; /* on their way into the store */
+	struct capture_extra extra[ARCHIVES_MAX + 1];
+	size_t n_extra;
 };
 
 static _Noreturn void archive(struct archiver *a, const struct carry *c, int go)
@@ -44,7 +46,23 @@ static _Noreturn void archive(struct archiver *a, const struct carry *c, int go)
 
 	if (read(go, &byte, 1) != 1)
 		_exit(0);
-	_exit(archives_write(&a->archives, c, a->root, a->std, a->err) ? 1 : 0);
+	_exit(archives_write(
+		      &a->archives, c, a->survey.root, a->survey.std, a->err)
+			? 1
+			: 0);
+}
+
+/* A stream of that name: what is written to *out goes into the store. */
+static int make_pipe(
+	struct archiver *a, const char *name, int *out, struct err *err)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "pipe");
+	*out = fds[1];
+	a->extra[a->n_extra++] = (struct capture_extra){name, fds[0]};
+	return 0;
 }
 
 static int archiver_start(
@@ -66,7 +84,10 @@ static int archiver_start(
 	close(fds[0]);
 	archives_close(&a->archives);
 	a->go = fds[1];
-	return a->pid < 0 ? err_set(err, errno, "fork the archiver") : 0;
+	if (a->pid < 0)
+		return err_set(err, errno, "fork the archiver");
+	/* Not before the fork, for the stream ends with its last writer. */
+	return make_pipe(a, ROLLBACK_STREAM, &a->contents, err);
 }
 
 /* Their numbers must be free where they are restored, see keeper.c. */
@@ -89,13 +110,16 @@ static int while_frozen(void *arg)
 	struct archiver *a = arg;
 	int status = -1;
 
-	a->written = rollback_survey(a->root, a->std, a->err);
+	a->written = rollback_survey(&a->survey, a->err);
 	if (!a->written)
 		return -1;
-	a->threads = list_threads(a->root);
+	a->threads = list_threads(a->survey.root);
 	/* What lies in criu's pipes is the tree's own memory, and no copy. */
 	if (stream_drain(a->capture, a->err))
 		return -1;
+	if (rollback_snapshot(a->written, a->contents, a->err))
+		return -1;
+	release_fd(&a->contents);
 	err_set(a->err, 0, "the archiver was killed");
 	if (write_all(a->go, "", 1))
 		return -1;
@@ -123,9 +147,10 @@ static json_t *make_manifest(const struct worker_dump *d,
 	if (!m ||
 		json_object_update_new(m,
 			json_pack(
-				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:o, s:o, "
-				"s:o, s:o}",
-				"time", now_wall(), "leave", d->leave, "host",
+				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:o, "
+				"s:o, s:o, s:o}",
+				"time", now_wall(), "leave", d->leave,
+				"deny_io_uring", d->deny_io_uring, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
 				"last_pid", (int)capsule_last_pid(), "outside",
@@ -148,15 +173,13 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 {
 	double start = now_mono();
 	struct err why;
-	struct capture_extra extra[ARCHIVES_MAX];
-	size_t n = 0;
 	int ret;
 
 	for (size_t i = 0; i < ARCHIVES_MAX; i++)
 		if (a->archives.from[i] >= 0)
-			extra[n++] = (struct capture_extra){
+			a->extra[a->n_extra++] = (struct capture_extra){
 				a->archives.name[i], a->archives.from[i]};
-	a->capture = stream_capture(w, e->work, extra, n, &r->err);
+	a->capture = stream_capture(w, e->work, a->extra, a->n_extra, &r->err);
 	if (!a->capture)
 		return -1;
 	ret = engine_dump(
@@ -164,6 +187,7 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
+	release_fd(&a->contents);
 	if (stream_captured(a->capture, &why)) {
 		r->err = why;
 		return -1;
@@ -268,7 +292,7 @@ static int look_ahead(
 {
 	struct carry_list l;
 
-	if (carry_find(c, a->root, a->std, &l, err))
+	if (carry_find(c, a->survey.root, a->survey.std, &l, err))
 		return -1;
 	carry_tell(&l);
 	carry_release(&l);
@@ -279,14 +303,19 @@ static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
 	double start = now_mono();
-	struct archiver a = {.root = d->root};
+	struct archiver a = {
+		.survey = {.root = d->root,
+			.capsule = c,
+			.snapshot_limit = d->snapshot_limit},
+		.contents = -1,
+	};
 	json_t *outside = files_outside(d->root, &r->err);
 
 	if (!outside)
 		return -1;
 	for (int i = 0; i < 3; i++)
-		if (fstat(i, &a.std[i]))
-			a.std[i].st_nlink = 0;
+		if (fstat(i, &a.survey.std[i]))
+			a.survey.std[i].st_nlink = 0;
 	if (look_ahead(&a, &d->carry, &r->err) ||
 		archiver_start(&a, &d->carry, &r->err) ||
 		capsule_keep_criu_caps(c, &r->err)) {
@@ -311,6 +340,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	prctl(PR_SET_NAME, "checkpt-worker");
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
+	/* So is the end of a stream that could not be stored. */
+	signal(SIGPIPE, SIG_IGN);
 	if (!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))
