@@ -105,6 +105,12 @@ struct config {
 	enum rollback rollback;
 	uint64_t snapshot_limit; /* bytes of one file, 0: none is kept */
 
+	/* [files] */
+	unsigned carry;       /* node-local files too: 0 or 1 */
+	uint64_t carry_limit; /* bytes of these, at most */
+	char *shared_paths;   /* space-separated absolute paths */
+	char *local_paths;    /* the same */
+
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */
 	uint64_t ghost_limit; /* bytes */
