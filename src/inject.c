@@ -63,6 +63,11 @@ static void call(inject_regs *r, long number, const uint64_t arg[6])
 	r->r9 = arg[5];
 }
 
+static void step_back(inject_regs *r)
+{
+	r->rip -= 2;
+}
+
 static int64_t result_of(const inject_regs *r)
 {
 	return (int64_t)r->rax;
@@ -95,6 +100,11 @@ static void call(inject_regs *r, long number, const uint64_t arg[6])
 	r->regs[8] = (unsigned long long)number;
 	for (int i = 0; i < 6; i++)
 		r->regs[i] = arg[i];
+}
+
+static void step_back(inject_regs *r)
+{
+	r->pc -= 4;
 }
 
 static int64_t result_of(const inject_regs *r)
@@ -133,6 +143,11 @@ static void call(inject_regs *r, long number, const uint64_t arg[6])
 	(void)r;
 	(void)number;
 	(void)arg;
+}
+
+static void step_back(inject_regs *r)
+{
+	(void)r;
 }
 
 static int64_t result_of(const inject_regs *r)
@@ -250,4 +265,17 @@ int inject_end(const struct inject *in, struct err *err)
 		set_regs(in->tid, &r, err) || set_mask(in->tid, in->mask, err))
 		return -1;
 	return 0;
+}
+
+int inject_again(pid_t tid, long number, const uint64_t arg[6], struct err *err)
+{
+	inject_regs r;
+
+	if (get_regs(tid, &r, err))
+		return -1;
+	if (result_of(&r) != -EINTR)
+		return 0;
+	call(&r, number, arg);
+	step_back(&r);
+	return set_regs(tid, &r, err);
 }

@@ -42,6 +42,14 @@ int inject_call(const struct inject *in, long number, const uint64_t arg[6],
 int inject_end(const struct inject *in, struct err *err);
 
 /*
+ * A system call that has returned EINTR is done again, with this number and
+ * these arguments, when the thread runs on; if it has not, nothing happens. -1
+ * with *err.
+ */
+int inject_again(
+	pid_t tid, long number, const uint64_t arg[6], struct err *err);
+
+/*
  * A system call that was interrupted is begun again by the kernel only if it
  * sees to it at this stop; else by these registers. Told apart for tests.
  */

@@ -256,6 +256,29 @@ static int attach_all(pid_t pid, const json_t *attached, struct err *err)
 	return begun ? inject_end(&in, err) : 0;
 }
 
+/* --- what waited for semaphores --- */
+
+static int wait_again(const json_t *waits, struct err *err)
+{
+	json_int_t number, arg[4];
+	const json_t *j;
+	size_t i;
+	int tid;
+
+	json_array_foreach(waits, i, j)
+	{
+		if (json_unpack((json_t *)j, "[i, I, I, I, I, I]", &tid,
+			    &number, &arg[0], &arg[1], &arg[2], &arg[3]))
+			return err_set(err, 0, "the list is damaged");
+		if (inject_again(tid, (long)number,
+			    (uint64_t[6]){(uint64_t)arg[0], (uint64_t)arg[1],
+				    (uint64_t)arg[2], (uint64_t)arg[3]},
+			    err))
+			return -1;
+	}
+	return 0;
+}
+
 /* --- all of the tree --- */
 
 static void drop_zombies(struct int_list *tree)
@@ -291,7 +314,8 @@ static int remap(
 	for (size_t i = 0; i < tree->n; i++)
 		if (attach_all(tree->v[i], attached, err))
 			return -1;
-	if (sysv_settle(facts, err))
+	if (wait_again(json_object_get(facts, "waits"), err) ||
+		sysv_settle(facts, err))
 		return -1;
 	/* Children first: what they tell their parents is taken from those. */
 	for (size_t i = tree->n; i-- > 0;)
@@ -317,13 +341,13 @@ pid_t remap_restore(struct store_reader *generation,
 	struct err *err)
 {
 	json_t *facts = sysv_load(generation, err);
-	bool attached = sysv_is_attached(facts);
+	bool in_use = sysv_is_in_use(facts);
 	pid_t root = -1;
 
 	if (facts && !sysv_make(facts, generation, err))
-		root = criu(arg, attached, err);
-	if (root > 0 && (attached ? remap_tree(root, facts, err)
-				  : sysv_settle(facts, err)))
+		root = criu(arg, in_use, err);
+	if (root > 0 && (in_use ? remap_tree(root, facts, err)
+				: sysv_settle(facts, err)))
 		root = -1;
 	json_decref(facts);
 	return root;

@@ -64,8 +64,11 @@ void sysv_writer_end(struct sysv_writer *w);
  */
 json_t *sysv_load(struct store_reader *generation, struct err *err);
 
-/* Does a process have a segment attached? */
-bool sysv_is_attached(const json_t *facts);
+/*
+ * Does a process have a segment attached, or wait for semaphores? Then there is
+ * something to do before the tree runs.
+ */
+bool sysv_is_in_use(const json_t *facts);
 
 /*
  * Make all anew, in the caller's namespace, which must be fresh; takes

@@ -102,9 +102,10 @@ json_t *sysv_load(struct store_reader *generation, struct err *err)
 	return NULL;
 }
 
-bool sysv_is_attached(const json_t *facts)
+bool sysv_is_in_use(const json_t *facts)
 {
-	return json_array_size(json_object_get(facts, "attached")) > 0;
+	return json_object_get(facts, "attached") ||
+	       json_object_get(facts, "waits");
 }
 
 static int read_bytes(

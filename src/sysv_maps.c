@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "util.h"
@@ -135,6 +136,21 @@ static int read_pieces(pid_t pid, struct pieces *all, struct err *err)
 		all->v[all->n++] = one;
 	}
 	return 0;
+}
+
+bool sysv_parse_wait(const char *text, uint64_t call[5])
+{
+	unsigned long long a[4];
+	long number;
+
+	if (sscanf(text, "%ld %llx %llx %llx %llx", &number, &a[0], &a[1],
+		    &a[2], &a[3]) != 5 ||
+		(number != SYS_semop && (number != SYS_semtimedop || a[3])))
+		return false;
+	call[0] = (uint64_t)number;
+	for (size_t i = 0; i < LEN(a); i++)
+		call[i + 1] = a[i];
+	return true;
 }
 
 /* --- attachments --- */

@@ -41,6 +41,12 @@ struct sysv_piece {
 /* Is this the name of a segment in /proc/PID/maps? */
 bool sysv_is_name(const char *path);
 
+/*
+ * Does this text of /proc/TID/syscall tell of a wait for semaphores, without a
+ * limit of time? Then call has its number and four arguments.
+ */
+bool sysv_parse_wait(const char *text, uint64_t call[5]);
+
 /* One line of /proc/PID/maps. False if it is of something else. */
 bool sysv_parse_piece(const char *line, struct sysv_piece *p);
 

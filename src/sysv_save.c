@@ -298,6 +298,35 @@ static int put(json_t *facts, const char *name, json_t *list)
 	return 0;
 }
 
+/*
+ * semop(2) gives up at any stop, and is never begun again by the kernel: see
+ * signal(7). A restored process can be made to.
+ */
+static json_t *list_waits(const struct int_list *tree)
+{
+	struct int_list threads = proc_threads(tree);
+	json_t *list = json_array();
+	uint64_t call[5];
+
+	for (size_t i = 0; i < threads.n; i++) {
+		auto_free char *path =
+			xasprintf("/proc/%d/syscall", threads.v[i]);
+		auto_free char *text =
+			read_file_at(AT_FDCWD, path, 4096, NULL, NULL);
+
+		if (text && sysv_parse_wait(text, call))
+			json_array_append_new(
+				list, json_pack("[i, I, I, I, I, I]",
+					      threads.v[i], (json_int_t)call[0],
+					      (json_int_t)call[1],
+					      (json_int_t)call[2],
+					      (json_int_t)call[3],
+					      (json_int_t)call[4]));
+	}
+	free(threads.v);
+	return list;
+}
+
 static json_t *list_stopped(const struct int_list *stopped)
 {
 	json_t *list = json_array();
@@ -324,6 +353,8 @@ static int survey(struct survey *v, pid_t root, const struct int_list *stopped,
 		!put(v->facts, "queues",
 			each_line("/proc/sysvipc/msg", v, add_queue, err)))
 		ret = 0;
+	if (!ret && json_object_size(v->facts))
+		ret = put(v->facts, "waits", list_waits(&tree));
 	if (!ret && json_object_size(v->facts))
 		ret = put(v->facts, "stopped", list_stopped(stopped));
 	free(tree.v);

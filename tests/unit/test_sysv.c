@@ -109,6 +109,37 @@ static void only_the_whole_is_whole(void **state)
 	assert_false(sysv_is_whole(p, 3, 4 * page));
 }
 
+static void a_wait_is_known(void **state)
+{
+	char text[128];
+	uint64_t call[5];
+
+	(void)state;
+	snprintf(text, sizeof(text),
+		"%d 0x8000 0x7ffd0 0x1 0x0 0x0 0x0 0x7ffc0 0x7f00\n",
+		(int)SYS_semop);
+	assert_true(sysv_parse_wait(text, call));
+	assert_int_equal(call[0], SYS_semop);
+	assert_int_equal(call[1], 0x8000);
+	assert_int_equal(call[2], 0x7ffd0);
+	assert_int_equal(call[3], 1);
+	snprintf(text, sizeof(text),
+		"%d 0x0 0x7ffd0 0x1 0x0 0x0 0x0 0x7ffc0 0x7f00\n",
+		(int)SYS_semtimedop);
+	assert_true(sysv_parse_wait(text, call));
+	/* This one has a time limit, which would begin anew. */
+	snprintf(text, sizeof(text),
+		"%d 0x0 0x7ffd0 0x1 0x7ffe0 0x0 0x0 0x7ffc0 0x7f00\n",
+		(int)SYS_semtimedop);
+	assert_false(sysv_parse_wait(text, call));
+	snprintf(text, sizeof(text),
+		"%d 0x0 0x7ffd0 0x1 0x0 0x0 0x0 0x7ffc0 0x7f00\n",
+		(int)SYS_read);
+	assert_false(sysv_parse_wait(text, call));
+	assert_false(sysv_parse_wait("running\n", call));
+	assert_false(sysv_parse_wait("-1 0x7ffc0 0x7f00\n", call));
+}
+
 #if defined(__x86_64__)
 static void an_interrupted_call_is_begun_again(void **state)
 {
@@ -203,6 +234,7 @@ int main(void)
 		cmocka_unit_test(names_are_told_apart),
 		cmocka_unit_test(a_piece_is_parsed),
 		cmocka_unit_test(only_the_whole_is_whole),
+		cmocka_unit_test(a_wait_is_known),
 #if defined(__x86_64__)
 		cmocka_unit_test(an_interrupted_call_is_begun_again),
 		cmocka_unit_test(other_registers_stay),
