@@ -59,6 +59,12 @@ static const struct hint hints[] = {
 	{"Unexpected rt vDSO area bounds",
 		"this criu is too old for this kernel: install CRIU 4.1 or "
 		"newer"},
+	{"seccomp",
+		"a process has a seccomp filter of its own, which CRIU may "
+		"only read with privileges: turn the program's sandbox off"},
+	{"Can't dump that handle",
+		"a file or directory is watched with inotify: turn that off, "
+		"as in tail ---disable-inotify"},
 	{"io_uring", "CRIU cannot dump an io_uring: put io_uring = deny under "
 		     "[capsule]"},
 	{"send_fds failed",

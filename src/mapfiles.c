@@ -17,6 +17,7 @@ struct mapping {
 	unsigned major, minor; /* of the file */
 	uint64_t inode;
 	bool deleted;
+	bool memfd;
 	char *path; /* as it was, without the mark */
 };
 
@@ -43,13 +44,13 @@ struct mapfiles {
 static const char mark[] = " (deleted)";
 
 /*
- * Files of the kernel's own, which criu knows by their device: a memfd,
- * shared memory without a name, System V's, huge pages.
+ * Files of the kernel's own, which criu knows by their device: shared memory
+ * without a name, System V's, huge pages.
  */
 static bool is_known_to_criu(const char *path)
 {
 	static const char *const known[] = {
-		"/memfd:", "/dev/zero", "/SYSV", "/anon_hugepage"};
+		"/dev/zero", "/SYSV", "/anon_hugepage"};
 
 	for (size_t i = 0; i < LEN(known); i++)
 		if (!strncmp(path, known[i], strlen(known[i])))
@@ -99,6 +100,7 @@ static bool parse_line(char *line, struct mapping *m, char **path)
 	if (is_known_to_criu(*path) || is_known_by_name(m, *path))
 		return false;
 	m->deleted = cut_mark(*path);
+	m->memfd = !strncmp(*path, "/memfd:", 7);
 	return true;
 }
 
@@ -341,8 +343,15 @@ static int copy_file(
 static int open_file(
 	const struct mapfiles *all, const struct mapping *m, struct err *err)
 {
-	int fd = m->deleted ? open_by_other_name(m) : open_by_name(m);
+	int fd = -1;
 
+	/*
+	 * Of one that nobody has open criu makes shared memory without a name.
+	 * It would do so of any other as well, and share it no more.
+	 */
+	if (m->memfd)
+		return open_by_descriptor(all, m);
+	fd = m->deleted ? open_by_other_name(m) : open_by_name(m);
 	if (fd < 0)
 		fd = open_by_descriptor(all, m);
 	if (fd < 0)
