@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "err.h"
+#include "network.h"
 #include "store.h"
 
 /*
@@ -34,7 +35,8 @@ struct capsule {
 	size_t n_dirs;
 	int work;        /* in memory: criu's kernel cache, logs and sockets */
 	char *work_path; /* to be removed at the end, or NULL */
-	char note[256];  /* a limit the user should know of, or empty */
+	struct network network;
+	char note[256]; /* a limit the user should know of, or empty */
 };
 
 /* What a capsule is to be; made before capsule_fork(). */
@@ -47,6 +49,9 @@ struct capsule_plan {
 	const char *scratch;
 	/* What to fill the private directories from, or NULL. */
 	struct store_reader *generation;
+	/* The network's record in its manifest, or NULL; see network.h. */
+	const json_t *network;
+	const char *criu; /* the program that will dump, or empty */
 };
 
 /*
@@ -81,6 +86,9 @@ pid_t capsule_last_pid(void);
  * capabilities(7). With CAP_SETUID criu would try setuid(0).
  */
 int capsule_keep_criu_caps(const struct capsule *c, struct err *err);
+
+/* In a child that will become pasta: hold all of the capsule's. */
+int capsule_keep_all_caps(const struct capsule *c, struct err *err);
 
 /*
  * The keeper restores itself, so that the restored root is its child from the

@@ -17,6 +17,19 @@ enum isolation {
 	ISOLATION_NONE, /* the host's namespaces, a capable criu */
 };
 
+/* Which network the command is in. */
+enum network_kind {
+	NETWORK_AUTO,    /* private where that has a way out, and criu fits */
+	NETWORK_PRIVATE, /* a network namespace of its own, with pasta */
+	NETWORK_HOST,
+};
+
+/* TCP connections with what is outside the command, at a dump. */
+enum outside {
+	OUTSIDE_REFUSE, /* no dump */
+	OUTSIDE_CLOSE,  /* they are closed at the restore */
+};
+
 /* Whether the pages of a checkpoint are compressed. */
 enum compression {
 	COMPRESSION_AUTO, /* where the target is slower than compressing */
@@ -82,6 +95,9 @@ struct config {
 
 	/* [capsule] */
 	enum isolation isolation;
+	enum network_kind network;
+	enum outside outside; /* key outside_connections */
+	char *ports;          /* of the node, led inside */
 	char *private_dirs; /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
 

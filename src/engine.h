@@ -18,6 +18,7 @@ struct engine {
 	char criu[4096];      /* absolute path of the criu program */
 	bool unprivileged;    /* not run by root */
 	uint64_t ghost_limit; /* bytes */
+	bool tcp;             /* may move TCP connections: a private network */
 	const char *extra;    /* lines for criu's configuration, ';' between */
 	/* Where criu's cache, logs and sockets lie; best on a tmpfs. */
 	int work;
@@ -41,11 +42,15 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 
 /*
  * Restore from the images that are served in the work directory; the tree runs
- * when this returns. Returns the PID of its root, which is a child of the
+ * when this returns. Where connections may be among it (tcp), before(arg) is
+ * called when criu has tried the kernel and begins, after(arg) when all of the
+ * tree is there and does not run yet; if one returns non-zero the restore
+ * fails. Returns the PID of its root, which is a child of the
  * caller; -1 with *err.
  */
-pid_t engine_restore(
-	const struct engine *e, const json_t *outside, struct err *err);
+pid_t engine_restore(const struct engine *e, const json_t *outside,
+	int (*before)(void *), int (*after)(void *), void *arg,
+	struct err *err);
 
 /*
  * The first real error of a criu log (text), and what to do about it: fills

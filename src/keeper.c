@@ -56,7 +56,8 @@ static struct int_list whole_tree(const struct self *k)
 	struct int_list l = proc_tree(getpid());
 
 	for (size_t i = 0; i < l.n; i++)
-		if (l.v[i] == getpid() || l.v[i] == k->worker)
+		if (l.v[i] == getpid() || l.v[i] == k->worker ||
+			l.v[i] == k->capsule.network.pasta)
 			l.v[i--] = l.v[--l.n];
 	return l;
 }
@@ -224,6 +225,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.root = k->root,
 		.facts = k->plan->facts,
 		.store = k->plan->store,
+		.outside = k->plan->cfg->outside,
 	};
 
 	d.store.room = r->room;
@@ -245,6 +247,7 @@ static void settle_failure(struct self *k)
 	if (!k->failed || !kill(-k->failed, 0) || errno != ESRCH)
 		return;
 	k->failed = 0;
+	network_mend(&k->capsule.network, k->root);
 	if (k->leaving)
 		thaw(k);
 	tell(k, &r);
@@ -335,8 +338,24 @@ static int numbers_are_free(const struct self *k, struct err *err)
 	return 0;
 }
 
+static int before_restore(void *arg)
+{
+	const struct self *k = arg;
+
+	return network_lock(&k->capsule.network, true, &k->result->err);
+}
+
+/* Called when the tree is restored and does not run yet. */
+static int before_it_runs(void *arg)
+{
+	const struct self *k = arg;
+
+	return network_lock(
+		&k->capsule.network, false, &k->result->err);
+}
+
 /* What the images do not give is the reason for whatever criu says of it. */
-static pid_t run_criu(const struct self *k, struct err *err)
+static pid_t run_criu(struct self *k, struct err *err)
 {
 	const struct keeper_plan *p = k->plan;
 	struct err *failure = &k->result->err;
@@ -346,7 +365,8 @@ static pid_t run_criu(const struct self *k, struct err *err)
 	server = stream_serve(k->capsule.work, p->capsule.generation, failure);
 	if (server > 0)
 		root = engine_restore(&p->engine,
-			json_object_get(p->manifest, "outside"), err);
+			json_object_get(p->manifest, "outside"),
+			before_restore, before_it_runs, k, err);
 	stream_served(server);
 	if (root <= 0 && failure->text[0])
 		*err = *failure;
@@ -371,6 +391,10 @@ static void restore(struct self *k)
 		k->root = -1;
 	if (k->root > 0) {
 		mark_restored(k);
+		if (network_close_outside(&k->capsule.network, k->root,
+			    &r.result.err))
+			snprintf(r.note, sizeof(r.note), "%.200s",
+				r.result.err.text);
 		r.type = R_RESTORED;
 		r.result.ok = true;
 		go_on_numbering(k, &r);
@@ -518,6 +542,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 		_exit(1);
 	}
 	own.engine.work = k.capsule.work;
+	own.engine.tcp = k.capsule.network.is_private;
 	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
 	tell(&k, &r);
 	loop(&k, signals);

@@ -262,7 +262,7 @@ int look_criu_fits(
 }
 
 /* What `criu --version` prints, e.g. "Version: 4.1.1". */
-static int ask_version(const char *criu, struct err *err)
+int look_criu_version(const char *criu, struct err *err)
 {
 	char text[256] = "";
 	unsigned major_no, minor_no;
@@ -327,19 +327,27 @@ int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
 		kernel / 100, kernel % 100);
 }
 
+int look_kernel(void)
+{
+	unsigned major_no = 0, minor_no = 0;
+	struct utsname u;
+
+	uname(&u);
+	if (sscanf(u.release, "%u.%u", &major_no, &minor_no) != 2)
+		return 0;
+	return (int)(major_no * 100 + minor_no);
+}
+
 int look_at_criu(
 	const char *criu, pid_t parent, bool in_capsule, struct err *err)
 {
-	int version = ask_version(criu, err);
-	unsigned major_no = 0, minor_no = 0;
+	int version = look_criu_version(criu, err);
 	bool root = geteuid() == 0;
-	struct utsname u;
-	int kernel;
+	int kernel = look_kernel();
 
 	if (version < 0)
 		return -1;
-	uname(&u);
-	if (sscanf(u.release, "%u.%u", &major_no, &minor_no) != 2)
+	if (!kernel)
 		return 0;
 	if (!in_capsule && !root &&
 		getxattr(criu, "security.capability", NULL, 0) <= 0)
@@ -348,7 +356,6 @@ int look_at_criu(
 			"the administrator for 'setcap "
 			"cap_checkpoint_restore,cap_setpcap+ep %s'",
 			criu);
-	kernel = (int)(major_no * 100 + minor_no);
 	if (look_criu_fits(version, kernel, root, in_capsule, err))
 		return -1;
 	return look_sockets_fit(version, kernel, parent, err);

@@ -24,6 +24,13 @@ unsigned look_at_tree(pid_t parent);
 int look_at_criu(
 	const char *criu, pid_t parent, bool in_capsule, struct err *err);
 
+/*
+ * What `criu --version` says and what runs here, as major * 100 + minor; -1
+ * with *err, and 0.
+ */
+int look_criu_version(const char *criu, struct err *err);
+int look_kernel(void);
+
 /* The parts of look_at_criu(), for tests: versions as major * 100 + minor. */
 int look_criu_fits(
 	int criu, int kernel, bool root, bool in_capsule, struct err *err);

@@ -113,6 +113,8 @@ static int open_generation(struct sup *u)
 		if (u->plan.capsule.generation)
 			u->plan.manifest =
 				store_manifest(u->s->step->dir, u->gen, &err);
+		u->plan.capsule.network =
+			json_object_get(u->plan.manifest, "network");
 		if (u->plan.manifest)
 			return 0;
 		log_warn("checkpoint %u cannot be used: %s", u->gen, err.text);

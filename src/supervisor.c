@@ -465,6 +465,7 @@ static void make_plan(struct sup *u)
 		log_warn("no checkpoint can be made: %s", err.text);
 		u->plan.engine.criu[0] = '\0';
 	}
+	u->plan.capsule.criu = u->plan.engine.criu;
 }
 
 static void begin(struct sup *u)

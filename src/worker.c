@@ -34,6 +34,8 @@ struct archiver {
 	json_t *written;    /* see rollback.h */
 	json_t *threads;    /* all of the tree, by number */
 	struct capture *capture;
+	const struct network *network;
+	bool stop; /* the tree is to be left stopped by this, not by criu */
 	/* The archives, on their way into the store. */
 	char name[CAPSULE_MAX_DIRS][32];
 	struct capture_extra archive[CAPSULE_MAX_DIRS];
@@ -108,6 +110,15 @@ static json_t *list_threads(pid_t root)
 	return list;
 }
 
+static void stop_tree(pid_t root)
+{
+	struct int_list tree = proc_tree(root);
+
+	for (size_t i = 0; i < tree.n; i++)
+		kill(tree.v[i], SIGSTOP);
+	free(tree.v);
+}
+
 /* Called when all images are written and the tree is still frozen. */
 static int while_frozen(void *arg)
 {
@@ -118,6 +129,14 @@ static int while_frozen(void *arg)
 	if (!a->written)
 		return -1;
 	a->threads = list_threads(a->root);
+	if (network_is_whole(a->network, a->root, a->err))
+		return -1;
+	/*
+	 * criu unlocks the network of a tree that it lets run, not of one that
+	 * it leaves stopped.
+	 */
+	if (a->stop)
+		stop_tree(a->root);
 	/* What lies in criu's pipes is the tree's own memory, and no copy. */
 	if (stream_drain(a->capture, a->err))
 		return -1;
@@ -148,12 +167,13 @@ static json_t *make_manifest(const struct worker_dump *d,
 	if (!m ||
 		json_object_update_new(m,
 			json_pack(
-				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:o, s:o, "
-				"s:o}",
+				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:O, s:o, "
+				"s:o, s:o}",
 				"time", now_wall(), "leave", d->leave, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
-				"last_pid", (int)capsule_last_pid(), "outside",
+				"last_pid", (int)capsule_last_pid(), "network",
+				c->network.record, "outside",
 				outside, "written", a->written, "threads",
 				a->threads))) {
 		json_decref(m);
@@ -179,7 +199,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	if (!a->capture)
 		return -1;
 	ret = engine_dump(
-		e, d->root, d->leave, outside, while_frozen, a, &r->err);
+		e, d->root, d->leave && !a->stop, outside, while_frozen, a,
+		&r->err);
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
@@ -285,7 +306,9 @@ static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
 	double start = now_mono();
-	struct archiver a = {.root = d->root};
+	struct archiver a = {.root = d->root,
+		.network = &c->network,
+		.stop = d->leave && c->network.is_private};
 	json_t *outside = files_outside(d->root, &r->err);
 
 	if (!outside)
@@ -316,7 +339,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	prctl(PR_SET_NAME, "checkpt-worker");
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
-	if (!check_space(&own, &r->err) && !dump(e, c, &own, r))
+	if (!network_fits(&c->network, d->outside, d->root, &r->err) &&
+		!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		r->rss = (uint64_t)usage.ru_maxrss * 1024;

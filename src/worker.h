@@ -31,6 +31,7 @@ struct worker_dump {
 	pid_t root;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
+	enum outside outside;
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */

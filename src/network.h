@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* network.h - the network of a step: the node's, or one of its own */
+#ifndef NETWORK_H
+#define NETWORK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "err.h"
+
+/*
+ * In a network namespace of its own CRIU may take TCP connections out of one
+ * tree and put them into another, for which it needs CAP_NET_ADMIN. The way
+ * out is pasta(1), a process in the capsule but on the node's network, to
+ * which all connections go that leave the namespace.
+ */
+struct capsule;
+
+struct network {
+	bool is_private;
+	pid_t pasta;    /* 0: there is no way out */
+	json_t *record; /* for the manifest; owned */
+};
+
+/*
+ * Enter the network that the configuration wants or, for a restore, the kind
+ * that was recorded (NULL: the node's). criu is the program that will dump, or
+ * empty; `auto` asks for its version. Fills c->network. Must be called with all
+ * capabilities of the capsule's user namespace, before its private directories
+ * are made, and its /proc mounted. A limit that the user should know of goes
+ * to note. -1 with *err if it cannot be had.
+ */
+int network_enter(struct capsule *c, const struct config *cfg,
+	const char *criu, bool restore, const json_t *recorded,
+	char note[256], struct err *err);
+
+/* The record of a step on the node's network. */
+json_t *network_of_host(void);
+
+/*
+ * Before a dump, and after all is written with the tree still frozen: is there
+ * a connection of the tree of root that would be lost? -1 with *err.
+ */
+int network_fits(const struct network *n, enum outside policy, pid_t root,
+	struct err *err);
+int network_is_whole(const struct network *n, pid_t root, struct err *err);
+
+/*
+ * Hold all TCP packets back while criu restores one connection after the
+ * other, and let them go when all are there.
+ */
+int network_lock(const struct network *n, bool lock, struct err *err);
+
+/* After a restore: close the connections to what is not there any more. */
+int network_close_outside(
+	const struct network *n, pid_t root, struct err *err);
+
+/*
+ * What a criu that was killed has left: filters that let no packet through,
+ * and connections in a state in which they send nothing.
+ */
+void network_mend(const struct network *n, pid_t root);
+
+#endif
