@@ -6,15 +6,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "config.h"
 #include "err.h"
 
 /*
  * Look at every process below parent (not at parent itself) for what CRIU
  * cannot dump, and say so with log_warn(): process, descriptor, what to do.
- * Only /proc is read; the processes are not disturbed. Returns the number of
+ * Only /proc is read; the processes are not disturbed. policy says what is to
+ * become of connections with what is outside the tree. Returns the number of
  * findings.
  */
-unsigned look_at_tree(pid_t parent);
+unsigned look_at_tree(pid_t parent, enum outside policy);
 
 /*
  * Does the criu program fit this kernel, the isolation, and the sockets of

@@ -179,7 +179,7 @@ void sup_look(struct sup *u)
 {
 	struct err err;
 
-	look_at_tree(u->keeper.pid);
+	look_at_tree(u->keeper.pid, u->s->cfg->outside);
 	if (u->plan.engine.criu[0] && !u->checker.pid &&
 		helper_start(&u->checker, check_work, u, &err))
 		log_debug("cannot look at criu: %s", err.text);

@@ -130,7 +130,7 @@ static const struct tcp_socket *other_end(
 	return NULL;
 }
 
-static bool is_connected(const struct tcp_socket *s)
+bool tcp_is_connected(const struct tcp_socket *s)
 {
 	return s->state != TCP_LISTEN && s->state != TCP_CLOSE &&
 	       s->state != TCP_TIME_WAIT && s->remote.port;
@@ -140,7 +140,7 @@ bool tcp_is_outside(const struct tcp_list *l, const struct tcp_socket *s)
 {
 	const struct tcp_socket *other;
 
-	if (!s->pid || !is_connected(s))
+	if (!s->pid || !tcp_is_connected(s))
 		return false;
 	other = other_end(l, s);
 	/* One that nobody has is closed, or was never accepted. */
@@ -256,7 +256,7 @@ unsigned tcp_end_repair(pid_t root)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < l.n; i++)
-		if (l.v[i].pid && is_connected(&l.v[i]) && end_repair(&l.v[i]))
+		if (l.v[i].pid && tcp_is_connected(&l.v[i]) && end_repair(&l.v[i]))
 			n++;
 	free(l.v);
 	return n;

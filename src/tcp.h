@@ -40,6 +40,9 @@ struct tcp_list {
  */
 struct tcp_list tcp_survey(pid_t root);
 
+/* Neither listening, nor closed. */
+bool tcp_is_connected(const struct tcp_socket *s);
+
 /*
  * A connection of the tree whose other end is not in the tree: on another
  * machine, or with another process of this one.

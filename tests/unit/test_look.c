@@ -130,7 +130,7 @@ static bool look(bool (*make)(void), struct found *f)
 	log = mkstemp(path);
 	saved = dup(STDERR_FILENO);
 	assert_true(log >= 0 && saved >= 0 && dup2(log, STDERR_FILENO) >= 0);
-	f->n = look_at_tree(getpid());
+	f->n = look_at_tree(getpid(), OUTSIDE_REFUSE);
 	f->old_criu = look_sockets_fit(401, 616, getpid(), &f->err);
 	f->new_criu = look_sockets_fit(402, 616, getpid(), NULL);
 	f->old_kernel = look_sockets_fit(401, 615, getpid(), NULL);
@@ -178,7 +178,7 @@ static void test_plain_child(void **state)
 static void test_no_child(void **state)
 {
 	(void)state;
-	assert_int_equal(look_at_tree(getpid()), 0);
+	assert_int_equal(look_at_tree(getpid(), OUTSIDE_REFUSE), 0);
 }
 
 static int listener(struct sockaddr_in *at, int type)
