@@ -524,6 +524,7 @@ int capsule_enter(struct capsule *c, const struct config *cfg,
 	memset(c, 0, sizeof(*c));
 	c->isolation = plan->isolation;
 	c->work = -1;
+	c->network.knock = -1;
 	if (c->isolation == ISOLATION_USER &&
 		enter_namespaces(c, cfg, plan, err))
 		return err_wrap(err, "capsule");

@@ -61,8 +61,8 @@ static const struct hint hints[] = {
 	{"In-flight connection",
 		"a TCP connection waits to be accepted by the program"},
 	{"Connected TCP socket",
-		"a TCP connection is open: close it, or put network = private "
-		"under [capsule]"},
+		"a network connection is open: close it, or put network = "
+		"private under [capsule]"},
 	{"Failed to lock TCP connection",
 		"the kernel gives no nftables to a network namespace of ours: "
 		"put network = host under [capsule]"},

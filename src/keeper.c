@@ -28,7 +28,7 @@ struct self {
 	pid_t root;   /* 0: not there yet, or gone */
 	pid_t worker; /* 0: none */
 	pid_t failed; /* process group of a worker that failed; 0: none */
-	bool leaving; /* the worker leaves the tree stopped */
+	bool leaving; /* the worker leaves the tree stopped, or is aborted */
 	struct worker_result *result; /* shared with the worker */
 	struct int_list was_stopped;  /* before the last dump */
 };
@@ -266,6 +266,25 @@ static void end_worker(struct self *k)
 	k->worker = 0;
 }
 
+/*
+ * Without criu the tree runs at once. On a network of its own it is to stay
+ * stopped until its connections are mended: read(2) fails in those that criu
+ * has in hand.
+ */
+static void abort_dump(struct self *k)
+{
+	struct int_list tree = {0};
+
+	if (k->capsule.network.is_private) {
+		tree = proc_tree(k->root);
+		k->leaving = true;
+	}
+	for (size_t i = 0; i < tree.n; i++)
+		kill(tree.v[i], SIGSTOP);
+	free(tree.v);
+	kill(-k->worker, SIGKILL);
+}
+
 /* The command's next PIDs follow those that it had. */
 static void go_on_numbering(const struct self *k, struct report *r)
 {
@@ -457,7 +476,7 @@ static void obey(struct self *k, const struct request *r)
 		break;
 	case K_ABORT:
 		if (k->worker > 0)
-			kill(-k->worker, SIGKILL);
+			abort_dump(k);
 		break;
 	}
 }
@@ -478,15 +497,20 @@ static bool serve(struct self *k)
 
 static void loop(struct self *k, int signals)
 {
-	struct pollfd fds[2] = {
+	struct network *network = &k->capsule.network;
+	struct pollfd fds[3] = {
 		{.fd = k->sock, .events = POLLIN},
 		{.fd = signals, .events = POLLIN},
+		{.events = POLLIN},
 	};
 	struct signalfd_siginfo info;
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		fds[2].fd = network->knock;
+		if (poll(fds, LEN(fds), -1) < 0 && errno != EINTR)
 			return;
+		if (fds[2].revents)
+			network_knocked(network);
 		if (fds[1].revents && read(signals, &info, sizeof(info)) > 0)
 			reap(k);
 		if (fds[0].revents && !serve(k))

@@ -4,8 +4,11 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/icmp6.h>
 #include <netinet/tcp.h>
+#include <netpacket/packet.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -252,6 +255,72 @@ static int open_the_way(bool v6, struct err *err)
 	return 0;
 }
 
+/*
+ * On a node without a default route pasta takes an address of its own choice
+ * for ours, until it has seen one: what comes in goes there. So it is sent a
+ * datagram, to nobody.
+ */
+static void show_address(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	auto_close int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	inet_pton(AF_INET, PASTA_GATE4, &to.sin_addr);
+	if (sock < 0 ||
+		sendto(sock, "", 1, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		log_debug("cannot tell pasta of the address: %s",
+			strerror(errno));
+}
+
+/*
+ * pasta wakes up every second, even if nobody uses it. So it is stopped until
+ * the first packet is to go out, of which this socket tells.
+ */
+static int wait_for_use(struct network *n, struct err *err)
+{
+	struct sockaddr_ll on = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)if_nametoindex(PASTA_DEVICE),
+	};
+	auto_close int sock = socket(
+		AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (sock < 0 || bind(sock, (struct sockaddr *)&on, sizeof(on)))
+		return err_set(err, errno, "watch %s", PASTA_DEVICE);
+	if (kill(n->pasta, SIGSTOP))
+		return err_set(err, errno, "stop pasta");
+	n->knock = steal_fd(&sock);
+	return 0;
+}
+
+/* The kernel itself looks for routers and tells of groups: that is nothing. */
+static bool is_use(const uint8_t *packet, size_t n)
+{
+	const struct ether_header *head = (const void *)packet;
+	const uint8_t *v6 = packet + sizeof(*head);
+	uint16_t type = n >= sizeof(*head) ? ntohs(head->ether_type) : 0;
+
+	if (type != ETHERTYPE_IPV6 || n < sizeof(*head) + 41)
+		return type == ETHERTYPE_ARP || type == ETHERTYPE_IP;
+	if (v6[6] == IPPROTO_ICMPV6)
+		return v6[40] != ND_ROUTER_SOLICIT;
+	return v6[6] != IPPROTO_HOPOPTS;
+}
+
+void network_knocked(struct network *n)
+{
+	uint8_t packet[128];
+	ssize_t got;
+
+	while ((got = recv(n->knock, packet, sizeof(packet), 0)) >= 0)
+		if (is_use(packet, (size_t)got)) {
+			kill(n->pasta, SIGCONT);
+			release_fd(&n->knock);
+			return;
+		}
+}
+
 /* Sockets that had a way out can only be put back where a route is. */
 static void close_the_way(void)
 {
@@ -327,7 +396,8 @@ static int start_pasta(struct capsule *c, const struct config *cfg,
 }
 
 /* In the namespace. */
-static int set_up(struct network *n, char note[256], struct err *err)
+static int set_up(struct network *n, const struct config *cfg, char note[256],
+	struct err *err)
 {
 	const json_t *addresses = json_object_get(n->record, "addresses");
 	struct err why;
@@ -338,7 +408,13 @@ static int set_up(struct network *n, char note[256], struct err *err)
 		if (pasta_needs_dns() && redirect_dns(&why))
 			snprintf(note, 256, "names are not resolved: %.200s",
 				why.text);
-		return open_the_way(has_v6(addresses), err);
+		if (open_the_way(has_v6(addresses), err))
+			return -1;
+		if (*cfg->ports)
+			show_address();
+		else if (!json_array_size(json_object_get(n->record, "ports")))
+			return wait_for_use(n, err);
+		return 0;
 	}
 	if (json_is_true(json_object_get(n->record, "out")))
 		close_the_way();
@@ -368,7 +444,7 @@ static int enter_private(struct capsule *c, const struct config *cfg,
 			why.text);
 	}
 	n->is_private = true;
-	ret = enter_held(&h, err) || set_up(n, note, err) ? -1 : 0;
+	ret = enter_held(&h, err) || set_up(n, cfg, note, err) ? -1 : 0;
 out:
 	end_holder(&h);
 	return ret;

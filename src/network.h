@@ -21,6 +21,7 @@ struct capsule;
 struct network {
 	bool is_private;
 	pid_t pasta;    /* 0: there is no way out */
+	int knock;      /* readable when it is wanted, -1: it is at work */
 	json_t *record; /* for the manifest; owned */
 };
 
@@ -38,6 +39,9 @@ int network_enter(struct capsule *c, const struct config *cfg,
 
 /* The record of a step on the node's network. */
 json_t *network_of_host(void);
+
+/* knock is readable: if it is the command that wants pasta, wake it. */
+void network_knocked(struct network *n);
 
 /*
  * Before a dump, and after all is written with the tree still frozen: is there

@@ -47,7 +47,7 @@ static void add(struct arguments *a, const char *option, const char *value)
 
 /* Nothing is led anywhere but what is named: to find out itself it polls. */
 static void choose(struct arguments *a, const struct pasta_plan *p,
-	const char *netns, const char *prefix, const char *inward)
+	const char *netns, const char *prefix, const char *inward, bool is_old)
 {
 	add(a, "pasta", NULL);
 	add(a, "--quiet", NULL);
@@ -69,6 +69,9 @@ static void choose(struct arguments *a, const struct pasta_plan *p,
 	} else {
 		add(a, "--ipv4-only", NULL);
 	}
+	/* Otherwise only nodes with a default route lead there. */
+	if (!is_old)
+		add(a, "--map-host-loopback", PASTA_GATE4);
 	if (pasta_needs_dns())
 		add(a, "--dns-forward", PASTA_DNS);
 	add(a, "--tcp-ports", *inward ? inward : "none");
@@ -126,13 +129,33 @@ static int wait_until_ready(pid_t pid, int told, struct err *err)
 	return 0;
 }
 
+static pid_t start(const struct capsule *c, const char *path,
+	const struct arguments *a, struct err *err)
+{
+	int fds[2], ret;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "pipe");
+	pid = fork();
+	if (pid == 0)
+		become_pasta(c, path, a, fds[1]);
+	close(fds[1]);
+	ret = pid < 0 ? err_set(err, errno, "fork")
+		      : wait_until_ready(pid, fds[0], err);
+	close(fds[0]);
+	if (ret)
+		return -1;
+	pid = find_background();
+	return pid > 0 ? pid : err_set(err, 0, "pasta ended at once");
+}
+
 pid_t pasta_start(const struct capsule *c, const struct pasta_plan *p,
 	struct err *err)
 {
 	auto_free char *inward = xstrdup(p->inward);
-	struct arguments a = {0};
+	struct arguments a = {0}, old = {0};
 	char path[4096], netns[48], prefix[8];
-	int fds[2], ret;
 	pid_t pid;
 
 	if (!pasta_find(path, sizeof(path)))
@@ -143,18 +166,11 @@ pid_t pasta_start(const struct capsule *c, const struct pasta_plan *p,
 	for (char *at = inward; *at; at++)
 		if (*at == ' ')
 			*at = ',';
-	choose(&a, p, netns, prefix, inward);
-	if (pipe2(fds, O_CLOEXEC))
-		return err_set(err, errno, "pipe");
-	pid = fork();
-	if (pid == 0)
-		become_pasta(c, path, &a, fds[1]);
-	close(fds[1]);
-	ret = pid < 0 ? err_set(err, errno, "fork")
-		      : wait_until_ready(pid, fds[0], err);
-	close(fds[0]);
-	if (ret)
-		return -1;
-	pid = find_background();
-	return pid > 0 ? pid : err_set(err, 0, "pasta ended at once");
+	choose(&a, p, netns, prefix, inward, false);
+	pid = start(c, path, &a, err);
+	if (pid > 0 || !strstr(err->text, "option"))
+		return pid;
+	/* Before August 2024 it did not know all of these. */
+	choose(&old, p, netns, prefix, inward, true);
+	return start(c, path, &old, err);
 }

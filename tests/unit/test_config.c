@@ -946,7 +946,7 @@ static void test_shipped_file(void **state)
 	assert_null(strstr(origins, "built-in"));
 	for (p = strstr(open, " =\n"); p; p = strstr(p + 1, " =\n"))
 		n++;
-	assert_int_equal(n, 3);
+	assert_int_equal(n, 4);
 	assert_non_null(strstr(open, "\nlock =\n"));
 }
 
