@@ -98,7 +98,7 @@ struct config {
 	enum network_kind network;
 	enum outside outside; /* key outside_connections */
 	char *ports;          /* of the node, led inside */
-	char *private_dirs; /* space-separated absolute paths */
+	char *private_dirs;   /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
 
 	/* [criu] */

@@ -155,11 +155,11 @@ static char *read_dirs(const char *text, struct err *err)
 
 static bool is_port(const char *text, size_t n)
 {
-	return n > 0 && n <= 5 && strspn(text, "0123456789") >= n &&
-	       strtol(text, NULL, 10) > 0 && strtol(text, NULL, 10) < 65536;
+	long value = strtol(text, NULL, 10);
+
+	return strspn(text, "0123456789") >= n && value > 0 && value < 65536;
 }
 
-/* 8888, or 8080:80 for one that has another number inside. */
 static char *read_ports(const char *text, struct err *err)
 {
 	auto_free char *copy = xstrdup(text);
@@ -168,12 +168,12 @@ static char *read_ports(const char *text, struct err *err)
 	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
 		word = strtok_r(NULL, SEPARATORS, &rest)) {
 		size_t n = strcspn(word, ":");
-
 		if (is_port(word, n) &&
-			(!word[n] || is_port(word + n + 1, strlen(word) - n - 1)))
+			(!word[n] ||
+				is_port(word + n + 1, strlen(word) - n - 1)))
 			continue;
-		err_set(err, 0,
-			"'%s' is not a port (examples: 8888, 8080:80)", word);
+		err_set(err, 0, "'%s' is not a port (examples: 8888, 8080:80)",
+			word);
 		return NULL;
 	}
 	return rejoin(text, SEPARATORS, " ");

@@ -267,8 +267,10 @@ static int add_common(struct command *c, const char *log, struct err *err)
 static const char hook_script[] =
 	"#!/bin/sh\n"
 	"case $CRTOOLS_SCRIPT_ACTION in\n"
-	"pre-restore) at=0 ;;\n"
-	"post-dump | post-restore) at=1 ;;\n"
+	"post-dump) at=0 ;;\n"
+	"pre-restore) at=1 ;;\n"
+	"post-restore) at=2 ;;\n"
+	"pre-resume) at=3 ;;\n"
 	"*) exit 0 ;;\n"
 	"esac\n"
 	"echo $at >" ASKED " && read -r answer <" ANSWER
@@ -314,8 +316,7 @@ static int add_restore(struct command *c, struct err *err)
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
 		add_pair(c, "--pidfile", pid_file, err) ||
-		(c->e->tcp &&
-			add_pair(c, "--action-script", "./" HOOK, err)))
+		(c->e->tcp && add_pair(c, "--action-script", "./" HOOK, err)))
 		return -1;
 	return files_inherit(c->outside, add_inherit, c, err);
 }
@@ -448,9 +449,9 @@ static int wait_for(pid_t pid)
 /* --- a dump --- */
 
 struct hook {
-	int asked, answer;     /* FIFOs, open at both ends */
-	int (*before)(void *); /* the restore of any process, or NULL */
-	int (*after)(void *);  /* all is written, or all is there */
+	int asked, answer; /* FIFOs, open at both ends */
+	int (*frozen)(void *);
+	int (*reached)(void *, enum engine_point);
 	void *arg;
 };
 
@@ -491,13 +492,14 @@ static void end_hook(struct hook *h, int dir)
 static int answer_hook(const struct hook *h)
 {
 	char at[2]; /* and the end of the line */
+	int refused;
 	const char *answer;
-	int (*call)(void *);
 
 	if (read(h->asked, at, sizeof(at)) != sizeof(at))
 		return -1;
-	call = at[0] == '0' ? h->before : h->after;
-	answer = call && call(h->arg) ? "no\n" : "yes\n";
+	refused = h->frozen ? h->frozen(h->arg)
+			    : h->reached(h->arg, (enum engine_point)(at[0] - '0'));
+	answer = refused ? "no\n" : "yes\n";
 	return write_all(h->answer, answer, strlen(answer));
 }
 
@@ -530,7 +532,7 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 {
 	struct command c = {
 		.e = e, .outside = outside, .root = root, .stop = stop};
-	struct hook h = {-1, -1, .after = frozen, .arg = arg};
+	struct hook h = {-1, -1, .frozen = frozen, .arg = arg};
 	int status = -1;
 	pid_t pid = -1;
 
@@ -559,11 +561,10 @@ static pid_t restored_root(int dir, struct err *err)
 }
 
 pid_t engine_restore(const struct engine *e, const json_t *outside,
-	int (*before)(void *), int (*after)(void *), void *arg,
-	struct err *err)
+	int (*before)(void *), int (*after)(void *), void *arg, struct err *err)
 {
 	struct command c = {.e = e, .outside = outside};
-	struct hook h = {-1, -1, before, after, arg};
+	struct hook h = {-1, -1, .reached = reached, .arg = arg};
 	pid_t pid = -1, root = -1;
 
 	unlinkat(e->work, pid_file, 0);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "connections.h"
 #include "log.h"
 #include "proc.h"
 #include "rollback.h"
@@ -28,7 +29,7 @@ struct self {
 	pid_t root;   /* 0: not there yet, or gone */
 	pid_t worker; /* 0: none */
 	pid_t failed; /* process group of a worker that failed; 0: none */
-	bool leaving; /* the worker leaves the tree stopped, or is aborted */
+	bool leaving; /* the worker leaves the tree stopped */
 	struct worker_result *result; /* shared with the worker */
 	struct int_list was_stopped;  /* before the last dump */
 };
@@ -247,7 +248,7 @@ static void settle_failure(struct self *k)
 	if (!k->failed || !kill(-k->failed, 0) || errno != ESRCH)
 		return;
 	k->failed = 0;
-	network_mend(&k->capsule.network, k->root);
+	connections_mend(&k->capsule.network, k->root);
 	if (k->leaving)
 		thaw(k);
 	tell(k, &r);
@@ -266,22 +267,13 @@ static void end_worker(struct self *k)
 	k->worker = 0;
 }
 
-/*
- * Without criu the tree runs at once. On a network of its own it is to stay
- * stopped until its connections are mended: read(2) fails in those that criu
- * has in hand.
- */
+/* Without criu the tree would run with connections that are not mended. */
 static void abort_dump(struct self *k)
 {
-	struct int_list tree = {0};
-
-	if (k->capsule.network.is_private) {
-		tree = proc_tree(k->root);
+	if (k->worker <= 0)
+		return;
+	if (connections_stop(&k->capsule.network, k->root))
 		k->leaving = true;
-	}
-	for (size_t i = 0; i < tree.n; i++)
-		kill(tree.v[i], SIGSTOP);
-	free(tree.v);
 	kill(-k->worker, SIGKILL);
 }
 
@@ -357,22 +349,6 @@ static int numbers_are_free(const struct self *k, struct err *err)
 	return 0;
 }
 
-static int before_restore(void *arg)
-{
-	const struct self *k = arg;
-
-	return network_lock(&k->capsule.network, true, &k->result->err);
-}
-
-/* Called when the tree is restored and does not run yet. */
-static int before_it_runs(void *arg)
-{
-	const struct self *k = arg;
-
-	return network_lock(
-		&k->capsule.network, false, &k->result->err);
-}
-
 /* What the images do not give is the reason for whatever criu says of it. */
 static pid_t run_criu(struct self *k, struct err *err)
 {
@@ -385,7 +361,7 @@ static pid_t run_criu(struct self *k, struct err *err)
 	if (server > 0)
 		root = engine_restore(&p->engine,
 			json_object_get(p->manifest, "outside"),
-			before_restore, before_it_runs, k, err);
+			connections_restore, &k->capsule.network, err);
 	stream_served(server);
 	if (root <= 0 && failure->text[0])
 		*err = *failure;
@@ -410,10 +386,6 @@ static void restore(struct self *k)
 		k->root = -1;
 	if (k->root > 0) {
 		mark_restored(k);
-		if (network_close_outside(&k->capsule.network, k->root,
-			    &r.result.err))
-			snprintf(r.note, sizeof(r.note), "%.200s",
-				r.result.err.text);
 		r.type = R_RESTORED;
 		r.result.ok = true;
 		go_on_numbering(k, &r);
@@ -475,8 +447,7 @@ static void obey(struct self *k, const struct request *r)
 		kill_tree(k);
 		break;
 	case K_ABORT:
-		if (k->worker > 0)
-			abort_dump(k);
+		abort_dump(k);
 		break;
 	}
 }

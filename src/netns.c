@@ -46,8 +46,8 @@ static void put_v4(struct sockaddr *to, struct in_addr addr)
 	memcpy(to, &in, sizeof(in));
 }
 
-static int add_v4(const char *dev, unsigned number, struct in_addr addr,
-	unsigned prefix)
+static int add_v4(
+	const char *dev, unsigned number, struct in_addr addr, unsigned prefix)
 {
 	auto_close int sock = inet_socket(false);
 	struct in_addr mask = {htonl(prefix ? ~0U << (32 - prefix) : 0)};
@@ -133,8 +133,8 @@ static int default_v6(const char *dev, const char *gateway)
 	return sock < 0 ? -1 : ioctl(sock, SIOCADDRT, &r);
 }
 
-int netns_add_default(const char *dev, bool v6, const char *gateway,
-	struct err *err)
+int netns_add_default(
+	const char *dev, bool v6, const char *gateway, struct err *err)
 {
 	if (v6 ? default_v6(dev, gateway) : default_v4(dev, gateway))
 		return err_set(err, errno, "add a default route to %s", dev);
@@ -170,8 +170,7 @@ static int open_nft(struct nft *nft, struct err *err)
 	*(void **)&nft->end = find_function(nft, "nft_ctx_free");
 	*(void **)&nft->keep_errors =
 		find_function(nft, "nft_ctx_buffer_error");
-	*(void **)&nft->errors =
-		find_function(nft, "nft_ctx_get_error_buffer");
+	*(void **)&nft->errors = find_function(nft, "nft_ctx_get_error_buffer");
 	if (nft->begin && nft->run && nft->end && nft->keep_errors &&
 		nft->errors)
 		nft->context = nft->begin(0);
@@ -183,10 +182,10 @@ static int run_nft(const char *command, struct err *err)
 	struct nft nft = {0};
 	int ret = open_nft(&nft, err);
 
-	if (!ret && (nft.keep_errors(nft.context) ||
-			    nft.run(nft.context, command)))
-		ret = err_set(err, 0, "nftables: %.200s",
-			nft.errors(nft.context));
+	if (!ret &&
+		(nft.keep_errors(nft.context) || nft.run(nft.context, command)))
+		ret = err_set(
+			err, 0, "nftables: %.200s", nft.errors(nft.context));
 	if (nft.context)
 		nft.end(nft.context);
 	if (nft.library)

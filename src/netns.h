@@ -24,8 +24,8 @@ int netns_add_address(const char *dev, unsigned number, const char *address,
 	unsigned prefix, struct err *err);
 
 /* All that has no other route goes there; gateway may be NULL. */
-int netns_add_default(const char *dev, bool v6, const char *gateway,
-	struct err *err);
+int netns_add_default(
+	const char *dev, bool v6, const char *gateway, struct err *err);
 
 /*
  * Let no TCP packet out, whose connection criu restores but for the other end:

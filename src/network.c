@@ -21,7 +21,6 @@
 #include "look.h"
 #include "netns.h"
 #include "pasta.h"
-#include "proc.h"
 #include "tcp.h"
 #include "util.h"
 
@@ -32,9 +31,8 @@ static void note_address(json_t *list, const char *address)
 	const json_t *j;
 	size_t i;
 
-	json_array_foreach(list, i, j)
-		if (!strcmp(json_string_value(j), address))
-			return;
+	json_array_foreach(
+		list, i, j) if (!strcmp(json_string_value(j), address)) return;
 	json_array_append_new(list, json_string(address));
 }
 
@@ -79,9 +77,8 @@ static bool has_v6(const json_t *addresses)
 	const json_t *j;
 	size_t i;
 
-	json_array_foreach(addresses, i, j)
-		if (strchr(json_string_value(j), ':'))
-			return true;
+	json_array_foreach(addresses, i,
+		j) if (strchr(json_string_value(j), ':')) return true;
 	return false;
 }
 
@@ -90,9 +87,8 @@ static bool has_number(const json_t *list, unsigned n)
 	const json_t *j;
 	size_t i;
 
-	json_array_foreach(list, i, j)
-		if (json_integer_value(j) == (json_int_t)n)
-			return true;
+	json_array_foreach(list, i,
+		j) if (json_integer_value(j) == (json_int_t)n) return true;
 	return false;
 }
 
@@ -186,8 +182,8 @@ static int start_holder(
 	n = h->pid > 0 ? read(told[0], &why, sizeof(why)) : -1;
 	close(told[0]);
 	if (n != sizeof(why))
-		return err_set(err, n < 0 ? errno : 0,
-			"make a network namespace");
+		return err_set(
+			err, n < 0 ? errno : 0, "make a network namespace");
 	if (!why.text[0])
 		return 0;
 	*err = why;
@@ -217,8 +213,8 @@ static int enter_held(const struct holder *h, struct err *err)
 /* --- its addresses --- */
 
 /* A node without IPv6 has none to give: not every address must be had. */
-static void add_address(const char *dev, unsigned number, const char *address,
-	unsigned prefix)
+static void add_address(
+	const char *dev, unsigned number, const char *address, unsigned prefix)
 {
 	struct err err;
 
@@ -245,8 +241,8 @@ static int open_the_way(bool v6, struct err *err)
 	struct err why;
 
 	if (netns_up(PASTA_DEVICE, err) ||
-		netns_add_address(PASTA_DEVICE, 0, PASTA_ADDR4, PASTA_PREFIX4,
-			err) ||
+		netns_add_address(
+			PASTA_DEVICE, 0, PASTA_ADDR4, PASTA_PREFIX4, err) ||
 		netns_add_default(PASTA_DEVICE, false, PASTA_GATE4, err))
 		return -1;
 	add_address(PASTA_DEVICE, 0, PASTA_ADDR6, PASTA_PREFIX6);
@@ -283,8 +279,8 @@ static int wait_for_use(struct network *n, struct err *err)
 		.sll_protocol = htons(ETH_P_ALL),
 		.sll_ifindex = (int)if_nametoindex(PASTA_DEVICE),
 	};
-	auto_close int sock = socket(
-		AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_close int sock =
+		socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (sock < 0 || bind(sock, (struct sockaddr *)&on, sizeof(on)))
 		return err_set(err, errno, "watch %s", PASTA_DEVICE);
@@ -364,8 +360,8 @@ static int redirect_dns(struct err *err)
 /* The record of a restore goes on; a fresh one begins. */
 static json_t *make_record(const json_t *old)
 {
-	json_t *record = json_pack("{s:s, s:b, s:O?}", "kind", "private",
-		"out", json_is_true(json_object_get(old, "out")), "addresses",
+	json_t *record = json_pack("{s:s, s:b, s:O?}", "kind", "private", "out",
+		json_is_true(json_object_get(old, "out")), "addresses",
 		json_object_get(old, "addresses"));
 	json_t *addresses = json_object_get(record, "addresses");
 
@@ -373,8 +369,8 @@ static json_t *make_record(const json_t *old)
 		json_object_set_new(
 			record, "addresses", addresses = json_array());
 	note_addresses(addresses);
-	json_object_set_new(record, "ports",
-		own_ports(json_object_get(old, "ports")));
+	json_object_set_new(
+		record, "ports", own_ports(json_object_get(old, "ports")));
 	return record;
 }
 
@@ -382,8 +378,7 @@ static int start_pasta(struct capsule *c, const struct config *cfg,
 	const struct holder *h, struct err *err)
 {
 	json_t *record = c->network.record;
-	auto_free char *outward =
-		join_ports(json_object_get(record, "ports"));
+	auto_free char *outward = join_ports(json_object_get(record, "ports"));
 	struct pasta_plan plan = {
 		.holder = h->pid,
 		.v6 = has_v6(json_object_get(record, "addresses")),
@@ -467,12 +462,10 @@ json_t *network_of_host(void)
 	return json_pack("{s:s}", "kind", "host");
 }
 
-int network_enter(struct capsule *c, const struct config *cfg,
-	const char *criu, bool restore, const json_t *recorded,
-	char note[256], struct err *err)
+int network_enter(struct capsule *c, const struct config *cfg, const char *criu,
+	bool restore, const json_t *recorded, char note[256], struct err *err)
 {
-	const char *kind =
-		json_string_value(json_object_get(recorded, "kind"));
+	const char *kind = json_string_value(json_object_get(recorded, "kind"));
 	enum network_kind wanted = cfg->network;
 	struct err why;
 
@@ -493,97 +486,4 @@ int network_enter(struct capsule *c, const struct config *cfg,
 	}
 	c->network.record = network_of_host();
 	return 0;
-}
-
-/* --- around a dump --- */
-
-static int refuse_outside(const struct tcp_socket *s, struct err *err)
-{
-	char remote[TCP_TEXT];
-	struct proc_stat st = {0};
-
-	proc_stat(s->pid, &st);
-	tcp_show(&s->remote, remote);
-	return err_set(err, 0,
-		"process %d (%s) has descriptor %d, a TCP connection to %s "
-		"outside the command: close it, or put outside_connections = "
-		"close under [capsule]",
-		s->pid, st.comm, s->fd, remote);
-}
-
-int network_fits(const struct network *n, enum outside policy, pid_t root,
-	struct err *err)
-{
-	struct tcp_list l;
-	int ret = 0;
-
-	if (!n->is_private || policy == OUTSIDE_CLOSE)
-		return 0;
-	l = tcp_survey(root);
-	for (size_t i = 0; i < l.n && !ret; i++)
-		if (tcp_is_outside(&l, &l.v[i]))
-			ret = refuse_outside(&l.v[i], err);
-	free(l.v);
-	return ret;
-}
-
-int network_is_whole(const struct network *n, pid_t root, struct err *err)
-{
-	struct tcp_list l;
-	char local[TCP_TEXT], remote[TCP_TEXT];
-	int ret = 0;
-
-	if (!n->is_private)
-		return 0;
-	l = tcp_survey(root);
-	for (size_t i = 0; i < l.n && !ret; i++) {
-		if (!tcp_is_orphan(&l, &l.v[i]))
-			continue;
-		tcp_show(&l.v[i].local, local);
-		tcp_show(&l.v[i].remote, remote);
-		ret = err_set(err, 0,
-			"the connection from %s to %s was closed with data "
-			"still on its way",
-			local, remote);
-	}
-	free(l.v);
-	return ret;
-}
-
-int network_close_outside(
-	const struct network *n, pid_t root, struct err *err)
-{
-	struct tcp_list l;
-	int ret = 0;
-
-	if (!n->is_private)
-		return 0;
-	l = tcp_survey(root);
-	for (size_t i = 0; i < l.n; i++)
-		if (tcp_is_outside(&l, &l.v[i]) && tcp_destroy(&l.v[i], err) &&
-			err->num != ENOENT)
-			ret = -1;
-	free(l.v);
-	return ret;
-}
-
-int network_lock(const struct network *n, bool lock, struct err *err)
-{
-	if (!n->is_private)
-		return 0;
-	return lock ? netns_lock(err) : netns_unlock(err);
-}
-
-void network_mend(const struct network *n, pid_t root)
-{
-	struct err err;
-	unsigned mended;
-
-	if (!n->is_private || root <= 0)
-		return;
-	if (netns_unlock(&err))
-		log_debug("%s", err.text);
-	mended = tcp_end_repair(root);
-	if (mended)
-		log_debug("%u connections go on", mended);
 }

@@ -33,38 +33,13 @@ struct network {
  * are made, and its /proc mounted. A limit that the user should know of goes
  * to note. -1 with *err if it cannot be had.
  */
-int network_enter(struct capsule *c, const struct config *cfg,
-	const char *criu, bool restore, const json_t *recorded,
-	char note[256], struct err *err);
+int network_enter(struct capsule *c, const struct config *cfg, const char *criu,
+	bool restore, const json_t *recorded, char note[256], struct err *err);
 
 /* The record of a step on the node's network. */
 json_t *network_of_host(void);
 
 /* knock is readable: if it is the command that wants pasta, wake it. */
 void network_knocked(struct network *n);
-
-/*
- * Before a dump, and after all is written with the tree still frozen: is there
- * a connection of the tree of root that would be lost? -1 with *err.
- */
-int network_fits(const struct network *n, enum outside policy, pid_t root,
-	struct err *err);
-int network_is_whole(const struct network *n, pid_t root, struct err *err);
-
-/*
- * Hold all TCP packets back while criu restores one connection after the
- * other, and let them go when all are there.
- */
-int network_lock(const struct network *n, bool lock, struct err *err);
-
-/* After a restore: close the connections to what is not there any more. */
-int network_close_outside(
-	const struct network *n, pid_t root, struct err *err);
-
-/*
- * What a criu that was killed has left: filters that let no packet through,
- * and connections in a state in which they send nothing.
- */
-void network_mend(const struct network *n, pid_t root);
 
 #endif

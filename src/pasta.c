@@ -124,8 +124,8 @@ static int wait_until_ready(pid_t pid, int told, struct err *err)
 			return err_set(err, errno, "wait for pasta");
 	text[strcspn(text, "\n")] = '\0';
 	if (status)
-		return err_set(err, 0, "pasta: %s",
-			*text ? text : "it cannot be run");
+		return err_set(
+			err, 0, "pasta: %s", *text ? text : "it cannot be run");
 	return 0;
 }
 
@@ -150,8 +150,8 @@ static pid_t start(const struct capsule *c, const char *path,
 	return pid > 0 ? pid : err_set(err, 0, "pasta ended at once");
 }
 
-pid_t pasta_start(const struct capsule *c, const struct pasta_plan *p,
-	struct err *err)
+pid_t pasta_start(
+	const struct capsule *c, const struct pasta_plan *p, struct err *err)
 {
 	auto_free char *inward = xstrdup(p->inward);
 	struct arguments a = {0}, old = {0};
@@ -159,8 +159,8 @@ pid_t pasta_start(const struct capsule *c, const struct pasta_plan *p,
 	pid_t pid;
 
 	if (!pasta_find(path, sizeof(path)))
-		return err_set(err, 0,
-			"there is no program pasta (package passt)");
+		return err_set(
+			err, 0, "there is no program pasta (package passt)");
 	snprintf(netns, sizeof(netns), "/proc/%d/ns/net", (int)p->holder);
 	snprintf(prefix, sizeof(prefix), "%d", PASTA_PREFIX4);
 	for (char *at = inward; *at; at++)

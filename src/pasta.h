@@ -27,8 +27,8 @@ struct capsule;
 #define PASTA_DNS "192.0.0.3"
 
 struct pasta_plan {
-	pid_t holder;        /* a process of the namespace, without capabilities */
-	bool v6;             /* the node has IPv6 */
+	pid_t holder; /* a process of the namespace, without capabilities */
+	bool v6;      /* the node has IPv6 */
 	const char *inward;  /* ports of the node led inside, with blanks */
 	const char *outward; /* ports inside led to the node's loopback, with
 				commas */
@@ -42,8 +42,8 @@ bool pasta_find(char *path, size_t size);
  * has made its interface. It ends with the PID namespace of the caller. Its
  * PID; -1 with *err.
  */
-pid_t pasta_start(const struct capsule *c, const struct pasta_plan *p,
-	struct err *err);
+pid_t pasta_start(
+	const struct capsule *c, const struct pasta_plan *p, struct err *err);
 
 /* Does the node resolve names on its own loopback, which is not inside? */
 bool pasta_needs_dns(void);

@@ -115,8 +115,7 @@ struct tcp_list tcp_survey(pid_t root)
 
 static bool same_end(const struct tcp_end *a, const struct tcp_end *b)
 {
-	return a->port == b->port &&
-	       IN6_ARE_ADDR_EQUAL(&a->addr, &b->addr);
+	return a->port == b->port && IN6_ARE_ADDR_EQUAL(&a->addr, &b->addr);
 }
 
 /* The other end of s in the same namespace, or NULL. */
@@ -151,8 +150,7 @@ bool tcp_is_orphan(const struct tcp_list *l, const struct tcp_socket *s)
 {
 	const struct tcp_socket *other;
 
-	if (s->inode || (s->state != TCP_FIN_WAIT1 &&
-				s->state != TCP_CLOSING &&
+	if (s->inode || (s->state != TCP_FIN_WAIT1 && s->state != TCP_CLOSING &&
 				s->state != TCP_LAST_ACK))
 		return false;
 	other = other_end(l, s);
@@ -213,8 +211,8 @@ int tcp_destroy(const struct tcp_socket *s, struct err *err)
 			.sdiag_protocol = IPPROTO_TCP,
 			.idiag_states = ~0U},
 	};
-	auto_close int sock = socket(
-		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	auto_close int sock =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
 	m.req.id.idiag_sport = htons(s->local.port);
 	m.req.id.idiag_dport = htons(s->remote.port);
@@ -244,7 +242,8 @@ static bool end_repair(const struct tcp_socket *s)
 		return false;
 	fd = (int)syscall(SYS_pidfd_getfd, process, s->fd, 0);
 	if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, &size) ||
-		!on || setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
+		!on ||
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
 		return false;
 	/* The mode has taken it; without it nobody could bind the port. */
 	return !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -256,7 +255,8 @@ unsigned tcp_end_repair(pid_t root)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < l.n; i++)
-		if (l.v[i].pid && tcp_is_connected(&l.v[i]) && end_repair(&l.v[i]))
+		if (l.v[i].pid && tcp_is_connected(&l.v[i]) &&
+			end_repair(&l.v[i]))
 			n++;
 	free(l.v);
 	return n;

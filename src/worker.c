@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
+#include "connections.h"
 #include "files.h"
 #include "proc.h"
 #include "rollback.h"
@@ -110,15 +111,6 @@ static json_t *list_threads(pid_t root)
 	return list;
 }
 
-static void stop_tree(pid_t root)
-{
-	struct int_list tree = proc_tree(root);
-
-	for (size_t i = 0; i < tree.n; i++)
-		kill(tree.v[i], SIGSTOP);
-	free(tree.v);
-}
-
 /* Called when all images are written and the tree is still frozen. */
 static int while_frozen(void *arg)
 {
@@ -129,14 +121,10 @@ static int while_frozen(void *arg)
 	if (!a->written)
 		return -1;
 	a->threads = list_threads(a->root);
-	if (network_is_whole(a->network, a->root, a->err))
+	if (connections_are_whole(a->network, a->root, a->err))
 		return -1;
-	/*
-	 * criu unlocks the network of a tree that it lets run, not of one that
-	 * it leaves stopped.
-	 */
 	if (a->stop)
-		stop_tree(a->root);
+		connections_stop(a->network, a->root);
 	/* What lies in criu's pipes is the tree's own memory, and no copy. */
 	if (stream_drain(a->capture, a->err))
 		return -1;
@@ -173,8 +161,8 @@ static json_t *make_manifest(const struct worker_dump *d,
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
 				"last_pid", (int)capsule_last_pid(), "network",
-				c->network.record, "outside",
-				outside, "written", a->written, "threads",
+				c->network.record, "outside", outside,
+				"written", a->written, "threads",
 				a->threads))) {
 		json_decref(m);
 		return NULL;
@@ -198,9 +186,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 		stream_capture(w, e->work, a->archive, a->n_archives, &r->err);
 	if (!a->capture)
 		return -1;
-	ret = engine_dump(
-		e, d->root, d->leave && !a->stop, outside, while_frozen, a,
-		&r->err);
+	ret = engine_dump(e, d->root, d->leave && !a->stop, outside,
+		while_frozen, a, &r->err);
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
@@ -339,7 +326,7 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	prctl(PR_SET_NAME, "checkpt-worker");
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
-	if (!network_fits(&c->network, d->outside, d->root, &r->err) &&
+	if (!connections_fit(&c->network, d->outside, d->root, &r->err) &&
 		!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))

@@ -462,6 +462,14 @@ static void test_wrong_values(void **state)
 		{"local", "time_limit", "1 h", "bad duration '1 h'"},
 		{"capsule", "isolation", "full",
 			"'full' is none of auto, user, none"},
+		{"capsule", "network", "own", "'own' is none of auto, private"},
+		{"capsule", "outside_connections", "keep", "'keep' is none of"},
+		{"capsule", "ports", "80 x", "'x' is not a port"},
+		{"capsule", "ports", "0", "'0' is not a port"},
+		{"capsule", "ports", "65536", "'65536' is not a port"},
+		{"capsule", "ports", "80:", "'80:' is not a port"},
+		{"capsule", "ports", ":80", "':80' is not a port"},
+		{"capsule", "ports", "1:2:3", "'1:2:3' is not a port"},
 		{"capsule", "private_dirs", "/a b", "'b' is not an absolute"},
 		{"capsule", "private_dirs", "/a //", "root cannot be"},
 		{"capsule", "private_dirs", "/a/..", "'.' or '..'"},
@@ -998,7 +1006,7 @@ static void test_manual(void **state)
 			fail_msg("the manual does not name %s", line);
 		keys++;
 	}
-	assert_int_equal(keys, 34);
+	assert_int_equal(keys, 37);
 	assert_non_null(strstr(manual, "\n.It Cm lock "));
 }
 
