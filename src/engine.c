@@ -561,7 +561,7 @@ static pid_t restored_root(int dir, struct err *err)
 }
 
 pid_t engine_restore(const struct engine *e, const json_t *outside,
-	int (*before)(void *), int (*after)(void *), void *arg, struct err *err)
+	int (*reached)(void *, enum engine_point), void *arg, struct err *err)
 {
 	struct command c = {.e = e, .outside = outside};
 	struct hook h = {-1, -1, .reached = reached, .arg = arg};
