@@ -498,7 +498,8 @@ static int answer_hook(const struct hook *h)
 	if (read(h->asked, at, sizeof(at)) != sizeof(at))
 		return -1;
 	refused = h->frozen ? h->frozen(h->arg)
-			    : h->reached(h->arg, (enum engine_point)(at[0] - '0'));
+			    : h->reached(
+				      h->arg, (enum engine_point)(at[0] - '0'));
 	answer = refused ? "no\n" : "yes\n";
 	return write_all(h->answer, answer, strlen(answer));
 }

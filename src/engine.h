@@ -43,15 +43,15 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 /* How far criu is with a restore; the tree does not run yet. */
 enum engine_point {
 	ENGINE_BEGINS = 1, /* the kernel has been tried, nothing is made yet */
-	ENGINE_ALL_THERE,  /* all connections still send nothing by themselves */
+	ENGINE_ALL_THERE, /* all connections still send nothing by themselves */
 	ENGINE_RESUMES,
 };
 
 /*
  * Restore from the images that are served in the work directory; the tree runs
- * when this returns. Where connections may be among it (tcp), reached(arg, point)
- * is called meanwhile; if it returns non-zero the restore fails. Returns the PID of its root, which is a child of the
- * caller; -1 with *err.
+ * when this returns. Where connections may be among it (tcp), reached(arg,
+ * point) is called meanwhile; if it returns non-zero the restore fails. Returns
+ * the PID of its root, which is a child of the caller; -1 with *err.
  */
 pid_t engine_restore(const struct engine *e, const json_t *outside,
 	int (*reached)(void *, enum engine_point), void *arg, struct err *err);

@@ -195,15 +195,15 @@ static void say_connection(
 	struct look *l, const struct tcp_socket *s, const char *advice)
 {
 	struct proc_stat st = {.comm = "?"};
+	struct look of = {.pid = s->pid, .comm = st.comm};
 	char remote[TCP_TEXT], what[160];
 
 	proc_stat(s->pid, &st);
-	l->pid = s->pid;
-	l->comm = st.comm;
 	tcp_show(&s->remote, remote);
 	snprintf(what, sizeof(what), "descriptor %d, a TCP connection to %s,",
 		s->fd, remote);
-	say(l, what, advice);
+	say(&of, what, advice);
+	l->found += of.found;
 }
 
 static void look_at_connections(struct look *l, pid_t root, enum outside policy)

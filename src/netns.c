@@ -161,7 +161,7 @@ static void *find_function(const struct nft *nft, const char *name)
 	return nft->library ? dlsym(nft->library, name) : NULL;
 }
 
-static int open_nft(struct nft *nft, struct err *err)
+static bool open_nft(struct nft *nft)
 {
 	nft->library = dlopen("libnftables.so.1", RTLD_NOW | RTLD_LOCAL);
 	/* The way from an object to a function that POSIX knows. */
@@ -171,23 +171,27 @@ static int open_nft(struct nft *nft, struct err *err)
 	*(void **)&nft->keep_errors =
 		find_function(nft, "nft_ctx_buffer_error");
 	*(void **)&nft->errors = find_function(nft, "nft_ctx_get_error_buffer");
-	if (nft->begin && nft->run && nft->end && nft->keep_errors &&
-		nft->errors)
-		nft->context = nft->begin(0);
-	return nft->context ? 0 : err_set(err, 0, "libnftables is missing");
+	if (!nft->begin || !nft->run || !nft->end || !nft->keep_errors ||
+		!nft->errors)
+		return false;
+	nft->context = nft->begin(0);
+	return nft->context != NULL;
 }
 
 static int run_nft(const char *command, struct err *err)
 {
 	struct nft nft = {0};
-	int ret = open_nft(&nft, err);
+	int ret = 0;
 
-	if (!ret &&
-		(nft.keep_errors(nft.context) || nft.run(nft.context, command)))
-		ret = err_set(
-			err, 0, "nftables: %.200s", nft.errors(nft.context));
-	if (nft.context)
+	if (open_nft(&nft)) {
+		if (nft.keep_errors(nft.context) ||
+			nft.run(nft.context, command))
+			ret = err_set(err, 0, "nftables: %.200s",
+				nft.errors(nft.context));
 		nft.end(nft.context);
+	} else {
+		ret = err_set(err, 0, "libnftables is missing");
+	}
 	if (nft.library)
 		dlclose(nft.library);
 	return ret;

@@ -55,10 +55,10 @@ static void note_addresses(json_t *list)
 		if (!sa || (a->ifa_flags & IFF_LOOPBACK))
 			continue;
 		if (sa->sa_family == AF_INET)
-			addr = &((const struct sockaddr_in *)(const void *)sa)
+			addr = &((const struct sockaddr_in *)sa)
 					->sin_addr;
 		else if (sa->sa_family == AF_INET6)
-			addr = &((const struct sockaddr_in6 *)(const void *)sa)
+			addr = &((const struct sockaddr_in6 *)sa)
 					->sin6_addr;
 		if (!addr || (sa->sa_family == AF_INET6 &&
 				     IN6_IS_ADDR_LINKLOCAL(
