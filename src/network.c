@@ -55,11 +55,9 @@ static void note_addresses(json_t *list)
 		if (!sa || (a->ifa_flags & IFF_LOOPBACK))
 			continue;
 		if (sa->sa_family == AF_INET)
-			addr = &((const struct sockaddr_in *)sa)
-					->sin_addr;
+			addr = &((const struct sockaddr_in *)sa)->sin_addr;
 		else if (sa->sa_family == AF_INET6)
-			addr = &((const struct sockaddr_in6 *)sa)
-					->sin6_addr;
+			addr = &((const struct sockaddr_in6 *)sa)->sin6_addr;
 		if (!addr || (sa->sa_family == AF_INET6 &&
 				     IN6_IS_ADDR_LINKLOCAL(
 					     (const struct in6_addr *)addr)))
