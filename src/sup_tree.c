@@ -93,6 +93,7 @@ void sup_forget_generation(struct sup *u)
 {
 	json_decref((json_t *)(uintptr_t)u->plan.manifest);
 	u->plan.manifest = NULL;
+	u->plan.capsule.network = NULL;
 	store_close(u->plan.capsule.generation);
 	u->plan.capsule.generation = NULL;
 }
