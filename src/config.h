@@ -30,6 +30,13 @@ enum outside {
 	OUTSIDE_CLOSE,  /* they are closed at the restore */
 };
 
+/* Whether the command may have an io_uring, which CRIU cannot dump. */
+enum io_uring {
+	IO_URING_AUTO, /* denied to programs that are known to use it */
+	IO_URING_ALLOW,
+	IO_URING_DENY,
+};
+
 /* Whether the pages of a checkpoint are compressed. */
 enum compression {
 	COMPRESSION_AUTO, /* where the target is slower than compressing */
@@ -100,6 +107,7 @@ struct config {
 	char *ports;          /* of the node, led inside */
 	char *private_dirs;   /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
+	enum io_uring io_uring;
 
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */
@@ -132,6 +140,14 @@ struct config {
  * used when that is 0, and is to be released with config_free() in any case.
  */
 int config_load(struct config *cfg, const char *const *sets, size_t n_sets);
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+
+/* The site's file, and the user's: owned, NULL if there is no home. */
+#define CONFIG_SITE_FILE SYSCONFDIR "/checkpointer.ini"
+char *config_user_file(void);
 
 /* The layers of config_load, with the two files named, for tests. */
 int config_load_files(struct config *cfg, const char *site, const char *user,

@@ -29,6 +29,7 @@ enum kind {
 	KIND_ISOLATION, /* an enum, as those below */
 	KIND_NETWORK,
 	KIND_OUTSIDE,
+	KIND_IO_URING,
 	KIND_LEVEL,
 	KIND_METHOD,
 	KIND_DEPENDENTS,
@@ -355,6 +356,12 @@ static const char *const outside_name[] = {
 	[OUTSIDE_CLOSE] = "close",
 };
 
+static const char *const io_uring_name[] = {
+	[IO_URING_AUTO] = "auto",
+	[IO_URING_ALLOW] = "allow",
+	[IO_URING_DENY] = "deny",
+};
+
 static const char *const method_name[] = {
 	[METHOD_SUBMIT] = "submit",
 	[METHOD_REQUEUE] = "requeue",
@@ -382,6 +389,7 @@ static const struct words {
 	{KIND_ISOLATION, isolation_name, LEN(isolation_name)},
 	{KIND_NETWORK, network_name, LEN(network_name)},
 	{KIND_OUTSIDE, outside_name, LEN(outside_name)},
+	{KIND_IO_URING, io_uring_name, LEN(io_uring_name)},
 	{KIND_LEVEL, log_level_name, LOG_N_LEVELS},
 	{KIND_METHOD, method_name, LEN(method_name)},
 	{KIND_DEPENDENTS, dependents_name, LEN(dependents_name)},
@@ -462,6 +470,7 @@ const struct key config_keys[] = {
 	KEY(capsule, private_dirs, DIRS, private_dirs, "/tmp /var/tmp /dev/shm",
 		0, 0),
 	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
+	KEY(capsule, io_uring, IO_URING, io_uring, "auto", 0, 0),
 	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
 	KEY(criu, ghost_limit, BYTES, ghost_limit, "1G", 0, 0),
 	KEY(criu, extra, LINES, criu_extra, "", 0, 0),
@@ -537,6 +546,7 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_ISOLATION:
 	case KIND_NETWORK:
 	case KIND_OUTSIDE:
+	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
@@ -571,6 +581,7 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_ISOLATION:
 	case KIND_NETWORK:
 	case KIND_OUTSIDE:
+	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:

@@ -7,12 +7,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "files.h"
+#include "hook.h"
+#include "log.h"
+#include "mapfiles.h"
 #include "proc.h"
+#include "questions.h"
 #include "util.h"
 
 int engine_find(const char *name, char *path, size_t size, struct err *err)
@@ -56,8 +61,11 @@ static const struct hint hints[] = {
 		"this criu is too old for this kernel: install CRIU 4.1 or "
 		"newer"},
 	{"io_uring",
-		"CRIU cannot dump io_uring: turn it off in the program, for "
-		"Node.js with UV_USE_IO_URING=0 under [environment]"},
+		"CRIU cannot dump an io_uring: put io_uring = deny under "
+		"[capsule]"},
+	{"send_fds failed",
+		"a process has a descriptor that may not be handed on, as an "
+		"io_uring may not: put io_uring = deny under [capsule]"},
 	{"In-flight connection",
 		"a TCP connection waits to be accepted by the program"},
 	{"Connected TCP socket",
@@ -191,6 +199,7 @@ struct command {
 	const json_t *outside;
 	pid_t root; /* a dump; 0: a restore */
 	bool stop;
+	int ask; /* what criu asks goes here, see questions.h; -1: nowhere */
 	char **argv;
 	size_t n;
 	struct int_list lent; /* descriptors for criu; ours until it runs */
@@ -259,23 +268,6 @@ static int add_common(struct command *c, const char *log, struct err *err)
 	return add_extra(c, err);
 }
 
-/* In criu's work directory, which is its current one. */
-#define HOOK   "hook"
-#define ASKED  "hook.asked"
-#define ANSWER "hook.answer"
-
-static const char hook_script[] =
-	"#!/bin/sh\n"
-	"case $CRTOOLS_SCRIPT_ACTION in\n"
-	"post-dump) at=0 ;;\n"
-	"pre-restore) at=1 ;;\n"
-	"post-restore) at=2 ;;\n"
-	"pre-resume) at=3 ;;\n"
-	"*) exit 0 ;;\n"
-	"esac\n"
-	"echo $at >" ASKED " && read -r answer <" ANSWER
-	" && [ \"$answer\" = yes ]\n";
-
 static int add_dump(struct command *c, struct err *err)
 {
 	char pid[16];
@@ -285,7 +277,7 @@ static int add_dump(struct command *c, struct err *err)
 	snprintf(pid, sizeof(pid), "%d", (int)c->root);
 	if (add_common(c, "dump.log", err) || add_pair(c, "--tree", pid, err) ||
 		add(c, c->stop ? "--leave-stopped" : "--leave-running", err) ||
-		add_pair(c, "--action-script", "./" HOOK, err))
+		add_pair(c, "--action-script", "./" HOOK_SCRIPT, err))
 		return -1;
 	json_array_foreach(c->outside, i, j)
 	{
@@ -316,7 +308,7 @@ static int add_restore(struct command *c, struct err *err)
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
 		add_pair(c, "--pidfile", pid_file, err) ||
-		(c->e->tcp && add_pair(c, "--action-script", "./" HOOK, err)))
+		(c->e->tcp && add_pair(c, "--action-script", "./" HOOK_SCRIPT, err)))
 		return -1;
 	return files_inherit(c->outside, add_inherit, c, err);
 }
@@ -361,6 +353,15 @@ static void release_command(struct command *c)
 }
 
 /*
+ * What is restored has the filters of the criu that restores it. Where criu
+ * is not privileged it has seen none at the dump, see questions.c.
+ */
+static bool inherits_filter(const struct command *c)
+{
+	return !c->root && c->e->deny_io_uring && c->e->unprivileged;
+}
+
+/*
  * In the child, returns only if it cannot. The parent has threads: another
  * one may have held a lock when this process was forked, so only what a
  * signal handler may do is done here; see fork(2).
@@ -376,7 +377,9 @@ static void become_criu(const struct command *c, char *const env[])
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* criu goes there as well, but runs scripts before that. */
-	if (redirect_streams(c->e->work) && !fchdir(c->e->work))
+	if (redirect_streams(c->e->work) && !fchdir(c->e->work) &&
+		(!inherits_filter(c) || !questions_deny_io_uring()) &&
+		(c->ask < 0 || !questions_ask(c->ask)))
 		execve(c->e->criu, c->argv, env);
 }
 
@@ -448,104 +451,96 @@ static int wait_for(pid_t pid)
 
 /* --- a dump --- */
 
-struct hook {
-	int asked, answer; /* FIFOs, open at both ends */
-	int (*frozen)(void *);
-	int (*reached)(void *, enum engine_point);
-	void *arg;
+/* What a dump of criu's wants to know meanwhile. */
+struct attendance {
+	pid_t criu;
+	struct hook hook;
+	struct questions *questions; /* NULL: none */
+	struct err why;            /* of what could not be answered */
 };
 
-/* A FIFO, made anew. */
-static int make_fifo(int dir, const char *name)
-{
-	unlinkat(dir, name, 0);
-	if (mkfifoat(dir, name, 0600))
-		return -1;
-	return openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static int make_hook(struct hook *h, int dir, struct err *err)
-{
-	auto_close int fd = -1;
-
-	unlinkat(dir, HOOK, 0);
-	fd = openat(dir, HOOK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-	if (fd < 0 || write_all(fd, hook_script, sizeof(hook_script) - 1) ||
-		fchmod(fd, 0700))
-		return err_set(err, errno, "write criu's script");
-	h->asked = make_fifo(dir, ASKED);
-	h->answer = make_fifo(dir, ANSWER);
-	if (h->asked < 0 || h->answer < 0)
-		return err_set(err, errno, "make a FIFO for criu");
-	return 0;
-}
-
-static void end_hook(struct hook *h, int dir)
-{
-	release_fd(&h->asked);
-	release_fd(&h->answer);
-	unlinkat(dir, HOOK, 0);
-	unlinkat(dir, ASKED, 0);
-	unlinkat(dir, ANSWER, 0);
-}
-
-static int answer_hook(const struct hook *h)
-{
-	char at[2]; /* and the end of the line */
-	int refused;
-	const char *answer;
-
-	if (read(h->asked, at, sizeof(at)) != sizeof(at))
-		return -1;
-	refused = h->frozen ? h->frozen(h->arg)
-			    : h->reached(
-				      h->arg, (enum engine_point)(at[0] - '0'));
-	answer = refused ? "no\n" : "yes\n";
-	return write_all(h->answer, answer, strlen(answer));
-}
-
 /* Until criu has ended; its status. */
-static int attend(pid_t criu, const struct hook *h, struct err *err)
+static int attend(struct attendance *a, struct err *err)
 {
-	auto_close int end = (int)syscall(SYS_pidfd_open, criu, 0);
-	struct pollfd fds[2] = {
-		{.fd = h->asked, .events = POLLIN},
+	auto_close int end = (int)syscall(SYS_pidfd_open, a->criu, 0);
+	struct pollfd fds[3] = {
+		{.fd = a->hook.asked, .events = POLLIN},
 		{.fd = end, .events = POLLIN},
+		{.fd = a->questions ? questions_fd(a->questions) : -1,
+			.events = POLLIN},
 	};
 
 	if (end < 0) {
-		kill(criu, SIGKILL);
-		wait_for(criu);
+		kill(a->criu, SIGKILL);
+		wait_for(a->criu);
 		return err_set(err, errno, "pidfd_open");
 	}
 	while (!fds[1].revents) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			break;
-		if ((fds[0].revents & POLLIN) && answer_hook(h))
-			break;
+		if (fds[2].revents & POLLIN)
+			questions_answer(a->questions, &a->why);
+		else if (fds[2].revents)
+			fds[2].fd = -1;
+		if ((fds[0].revents & POLLIN) && hook_answer(&a->hook))
+			fds[0].fd = -1;
 	}
-	return wait_for(criu);
+	return wait_for(a->criu);
+}
+
+/* Its end for criu is in c->ask, and the other one returned; -1: not needed. */
+static int make_questions(struct command *c, struct err *err)
+{
+	int sock[2];
+
+	if (!c->e->unprivileged ||
+		(!c->e->deny_io_uring && !mapfiles_needed(c->root)))
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+		return err_set(err, errno, "socketpair");
+	c->ask = sock[1];
+	return sock[0];
+}
+
+static pid_t start_dump(
+	struct command *c, struct attendance *a, struct err *err)
+{
+	auto_close int questions = make_questions(c, err);
+
+	a->criu = start_criu(c, err);
+	release_fd(&c->ask);
+	if (a->criu > 0 && questions >= 0) {
+		a->questions = questions_new(
+			questions, c->root, c->e->ghost_limit, &a->why);
+		if (!a->questions)
+			log_debug("%s", a->why.text);
+	}
+	return a->criu;
 }
 
 int engine_dump(const struct engine *e, pid_t root, bool stop,
 	const json_t *outside, int (*frozen)(void *), void *arg,
 	struct err *err)
 {
-	struct command c = {
-		.e = e, .outside = outside, .root = root, .stop = stop};
-	struct hook h = {-1, -1, .frozen = frozen, .arg = arg};
+	struct command c = {.e = e,
+		.outside = outside,
+		.root = root,
+		.stop = stop,
+		.ask = -1};
+	struct attendance a = {
+		.hook = {-1, -1, .frozen = frozen, .arg = arg}};
 	int status = -1;
-	pid_t pid = -1;
 
-	if (!make_hook(&h, e->work, err))
-		pid = start_criu(&c, err);
-	if (pid > 0) {
-		status = attend(pid, &h, err);
+	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
+		status = attend(&a, err);
 		if (status)
 			explain_file(
 				e->work, "dump.log", "the dump failed", err);
+		if (status && a.why.text[0])
+			*err = a.why;
 	}
-	end_hook(&h, e->work);
+	questions_free(a.questions);
+	hook_end(&a.hook, e->work);
 	return status ? -1 : 0;
 }
 
@@ -564,18 +559,19 @@ static pid_t restored_root(int dir, struct err *err)
 pid_t engine_restore(const struct engine *e, const json_t *outside,
 	int (*reached)(void *, enum engine_point), void *arg, struct err *err)
 {
-	struct command c = {.e = e, .outside = outside};
-	struct hook h = {-1, -1, .reached = reached, .arg = arg};
-	pid_t pid = -1, root = -1;
+	struct command c = {.e = e, .outside = outside, .ask = -1};
+	struct attendance a = {
+		.hook = {-1, -1, .reached = reached, .arg = arg}};
+	pid_t root = -1;
 
 	unlinkat(e->work, pid_file, 0);
-	if (!e->tcp || !make_hook(&h, e->work, err))
-		pid = start_criu(&c, err);
-	if (pid > 0 && attend(pid, &h, err))
+	if (!e->tcp || !hook_make(&a.hook, e->work, err))
+		a.criu = start_criu(&c, err);
+	if (a.criu > 0 && attend(&a, err))
 		explain_file(e->work, "restore.log", "the restore failed", err);
-	else if (pid > 0)
+	else if (a.criu > 0)
 		root = restored_root(e->work, err);
-	end_hook(&h, e->work);
+	hook_end(&a.hook, e->work);
 	unlinkat(e->work, pid_file, 0);
 	return root;
 }

@@ -14,6 +14,8 @@
 #include "connections.h"
 #include "log.h"
 #include "proc.h"
+#include "programs.h"
+#include "questions.h"
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
@@ -147,7 +149,9 @@ _Noreturn static void become_command(const struct self *k, int report_fd)
 	 */
 	setsid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (!capsule_drop_caps(&k->capsule, &err)) {
+	if (p->engine.deny_io_uring && questions_deny_io_uring())
+		err_set(&err, errno, "deny io_uring");
+	else if (!capsule_drop_caps(&k->capsule, &err)) {
 		execvp(p->argv[0], p->argv);
 		err_set(&err, errno, "cannot run %s", p->argv[0]);
 	}
@@ -227,6 +231,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.facts = k->plan->facts,
 		.store = k->plan->store,
 		.outside = k->plan->cfg->outside,
+		.deny_io_uring = k->plan->engine.deny_io_uring,
 	};
 
 	d.store.room = r->room;
@@ -516,6 +521,20 @@ static int set_up(struct self *k, int *signals, struct err *err)
 	return capsule_enter(&k->capsule, p->cfg, &p->capsule, p->cwd, err);
 }
 
+/* A command that is restored has what it had. */
+static bool denies_io_uring(const struct self *k)
+{
+	const struct keeper_plan *p = k->plan;
+
+	if (!in_capsule(k))
+		return false;
+	if (p->manifest)
+		return json_is_true(
+			json_object_get(p->manifest, "deny_io_uring"));
+	return p->cfg->io_uring == IO_URING_DENY ||
+	       (p->cfg->io_uring == IO_URING_AUTO && programs_uring(p->argv));
+}
+
 _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 {
 	struct self k = {.plan = plan, .sock = sock};
@@ -538,6 +557,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 	}
 	own.engine.work = k.capsule.work;
 	own.engine.tcp = k.capsule.network.is_private;
+	own.engine.deny_io_uring = denies_io_uring(&k);
 	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
 	tell(&k, &r);
 	loop(&k, signals);

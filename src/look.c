@@ -20,13 +20,16 @@ struct look {
 	pid_t pid;
 	const char *comm;
 	unsigned found;
+	void (*say)(const struct look_finding *f, void *arg);
+	void *arg;
 };
 
 static void say(struct look *l, const char *what, const char *advice)
 {
+	const struct look_finding f = {l->pid, l->comm, what, advice};
+
 	l->found++;
-	log_warn("process %d (%s): %s cannot be checkpointed; %s", l->pid,
-		l->comm, what, advice);
+	l->say(&f, l->arg);
 }
 
 /* --- descriptors --- */
@@ -78,8 +81,7 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
 		say(l, what,
-			"turn it off in the program; for Node.js put "
-			"UV_USE_IO_URING=0 under [environment]");
+			"put io_uring = deny under [capsule]");
 	} else {
 		look_at_device(l, f);
 	}
@@ -100,15 +102,9 @@ static void look_at_maps(struct look *l)
 	while (f && getline(&line, &room, f) > 0) {
 		const char *name = strchr(line, '/');
 
-		if (!name || !strstr(name, " (deleted)") ||
-			!strncmp(name, "/memfd:", 7) ||
-			!strncmp(name, "/dev/zero", 9))
+		if (!name || strncmp(name, "/SYSV", 5))
 			continue;
-		say(l,
-			strncmp(name, "/SYSV", 5)
-				? "a mapped file that was deleted (as Python's "
-				  "multiprocessing does)"
-				: "System V shared memory",
+		say(l, "System V shared memory",
 			"it must be gone when a checkpoint is due");
 		return;
 	}
@@ -195,7 +191,10 @@ static void say_connection(
 	struct look *l, const struct tcp_socket *s, const char *advice)
 {
 	struct proc_stat st = {.comm = "?"};
-	struct look of = {.pid = s->pid, .comm = st.comm};
+	struct look of = {.pid = s->pid,
+		.comm = st.comm,
+		.say = l->say,
+		.arg = l->arg};
 	char remote[TCP_TEXT], what[160];
 
 	proc_stat(s->pid, &st);
@@ -235,11 +234,14 @@ static void look_at_connections(struct look *l, pid_t root, enum outside policy)
 	free(list.v);
 }
 
-unsigned look_at_tree(pid_t parent, enum outside policy)
+unsigned look_at_tree_with(pid_t parent, enum outside policy,
+	void (*say_it)(const struct look_finding *f, void *arg), void *arg)
 {
 	struct int_list tree = proc_tree(parent);
 	pid_t root = find_root(&tree, parent);
-	struct look l = {0};
+	struct look l = {.say = say_it, .arg = arg};
+	/* A capsule has terminals of its own, both ends of them. */
+	bool own_terminals = other_namespace(parent, getpid(), "mnt");
 	struct proc_stat st;
 
 	for (size_t i = 1; i < tree.n; i++) {
@@ -252,7 +254,7 @@ unsigned look_at_tree(pid_t parent, enum outside policy)
 		look_at_namespaces(&l, parent);
 		look_at_program(&l);
 		look_at_tracer(&l);
-		if (st.tty)
+		if (st.tty && !own_terminals)
 			say(&l, "a controlling terminal",
 				"start the program without one, for example "
 				"with setsid");
@@ -261,6 +263,18 @@ unsigned look_at_tree(pid_t parent, enum outside policy)
 	if (root)
 		look_at_connections(&l, root, policy);
 	return l.found;
+}
+
+static void warn(const struct look_finding *f, void *arg)
+{
+	(void)arg;
+	log_warn("process %d (%s): %s cannot be checkpointed; %s", f->pid,
+		f->comm, f->what, f->advice);
+}
+
+unsigned look_at_tree(pid_t parent, enum outside policy)
+{
+	return look_at_tree_with(parent, policy, warn, NULL);
 }
 
 /* --- criu and the kernel --- */
@@ -348,9 +362,9 @@ int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
 		kernel / 100, kernel % 100);
 }
 
-int look_kernel(void)
+int look_kernel_version(void)
 {
-	unsigned major_no = 0, minor_no = 0;
+	unsigned major_no, minor_no;
 	struct utsname u;
 
 	uname(&u);
@@ -363,8 +377,8 @@ int look_at_criu(
 	const char *criu, pid_t parent, bool in_capsule, struct err *err)
 {
 	int version = look_criu_version(criu, err);
+	int kernel = look_kernel_version();
 	bool root = geteuid() == 0;
-	int kernel = look_kernel();
 
 	if (version < 0)
 		return -1;

@@ -18,6 +18,22 @@
  */
 unsigned look_at_tree(pid_t parent, enum outside policy);
 
+/* One thing that cannot be dumped. The texts are only lent. */
+struct look_finding {
+	pid_t pid;
+	const char *comm, *what, *advice;
+};
+
+/* The same, but call say() for each finding. */
+unsigned look_at_tree_with(pid_t parent, enum outside policy,
+	void (*say)(const struct look_finding *f, void *arg), void *arg);
+
+/* The version of the program, as major * 100 + minor; -1 with *err. Runs it. */
+int look_criu_version(const char *criu, struct err *err);
+
+/* The running kernel's in the same way; 0 if it cannot be told. */
+int look_kernel_version(void);
+
 /*
  * Does the criu program fit this kernel, the isolation, and the sockets of
  * the tree below parent? Runs it (--version), so it takes milliseconds. -1
@@ -25,13 +41,6 @@ unsigned look_at_tree(pid_t parent, enum outside policy);
  */
 int look_at_criu(
 	const char *criu, pid_t parent, bool in_capsule, struct err *err);
-
-/*
- * What `criu --version` says and what runs here, as major * 100 + minor; -1
- * with *err, and 0.
- */
-int look_criu_version(const char *criu, struct err *err);
-int look_kernel(void);
 
 /* The parts of look_at_criu(), for tests: versions as major * 100 + minor. */
 int look_criu_fits(

@@ -446,7 +446,7 @@ out:
 /* Where no criu could dump TCP, nobody is to pay for a network of his own. */
 static bool is_worth_it(const struct capsule *c, const char *criu)
 {
-	int kernel = look_kernel(), version;
+	int kernel = look_kernel_version(), version;
 	char path[4096];
 
 	if (!c->has_user_ns || !*criu || !pasta_find(path, sizeof(path)))

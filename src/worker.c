@@ -155,9 +155,10 @@ static json_t *make_manifest(const struct worker_dump *d,
 	if (!m ||
 		json_object_update_new(m,
 			json_pack(
-				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:O, s:o, "
-				"s:o, s:o}",
-				"time", now_wall(), "leave", d->leave, "host",
+				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:O, "
+				"s:o, s:o, s:o}",
+				"time", now_wall(), "leave", d->leave,
+				"deny_io_uring", d->deny_io_uring, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
 				"last_pid", (int)capsule_last_pid(), "network",
