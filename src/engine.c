@@ -60,9 +60,8 @@ static const struct hint hints[] = {
 	{"Unexpected rt vDSO area bounds",
 		"this criu is too old for this kernel: install CRIU 4.1 or "
 		"newer"},
-	{"io_uring",
-		"CRIU cannot dump an io_uring: put io_uring = deny under "
-		"[capsule]"},
+	{"io_uring", "CRIU cannot dump an io_uring: put io_uring = deny under "
+		     "[capsule]"},
 	{"send_fds failed",
 		"a process has a descriptor that may not be handed on, as an "
 		"io_uring may not: put io_uring = deny under [capsule]"},
@@ -308,7 +307,8 @@ static int add_restore(struct command *c, struct err *err)
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
 		add_pair(c, "--pidfile", pid_file, err) ||
-		(c->e->tcp && add_pair(c, "--action-script", "./" HOOK_SCRIPT, err)))
+		(c->e->tcp &&
+			add_pair(c, "--action-script", "./" HOOK_SCRIPT, err)))
 		return -1;
 	return files_inherit(c->outside, add_inherit, c, err);
 }
@@ -456,7 +456,7 @@ struct attendance {
 	pid_t criu;
 	struct hook hook;
 	struct questions *questions; /* NULL: none */
-	struct err why;            /* of what could not be answered */
+	struct err why;              /* of what could not be answered */
 };
 
 /* Until criu has ended; its status. */
@@ -527,8 +527,7 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 		.root = root,
 		.stop = stop,
 		.ask = -1};
-	struct attendance a = {
-		.hook = {-1, -1, .frozen = frozen, .arg = arg}};
+	struct attendance a = {.hook = {-1, -1, .frozen = frozen, .arg = arg}};
 	int status = -1;
 
 	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {

@@ -37,7 +37,8 @@ int hook_make(struct hook *h, int dir, struct err *err)
 	auto_close int fd = -1;
 
 	unlinkat(dir, HOOK_SCRIPT, 0);
-	fd = openat(dir, HOOK_SCRIPT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	fd = openat(dir, HOOK_SCRIPT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		0700);
 	if (fd < 0 || write_all(fd, hook_script, sizeof(hook_script) - 1) ||
 		fchmod(fd, 0700))
 		return err_set(err, errno, "write criu's script");

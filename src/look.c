@@ -80,8 +80,7 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 	if (!strcmp(f->target, "anon_inode:[io_uring]")) {
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
-		say(l, what,
-			"put io_uring = deny under [capsule]");
+		say(l, what, "put io_uring = deny under [capsule]");
 	} else {
 		look_at_device(l, f);
 	}
@@ -191,10 +190,8 @@ static void say_connection(
 	struct look *l, const struct tcp_socket *s, const char *advice)
 {
 	struct proc_stat st = {.comm = "?"};
-	struct look of = {.pid = s->pid,
-		.comm = st.comm,
-		.say = l->say,
-		.arg = l->arg};
+	struct look of = {
+		.pid = s->pid, .comm = st.comm, .say = l->say, .arg = l->arg};
 	char remote[TCP_TEXT], what[160];
 
 	proc_stat(s->pid, &st);
