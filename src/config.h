@@ -59,6 +59,13 @@ enum dependents {
 	DEPENDENTS_LEAVE,
 };
 
+/* Files that are not what they were when the checkpoint was made. */
+enum rollback {
+	ROLLBACK_TRUNCATE, /* back to what they were, as far as can be */
+	ROLLBACK_KEEP,     /* stay as they are */
+	ROLLBACK_REFUSE,   /* nothing is restored */
+};
+
 /* One NAME=value of [environment]. */
 struct config_env {
 	char *name, *value;
@@ -76,6 +83,7 @@ struct config {
 	double look_after; /* seconds; the second look at the tree, 0: none */
 	double retry;      /* seconds before a failed dump is tried again */
 	double dump_timeout;    /* seconds that a dump may take, 0: no limit */
+	double restore_timeout; /* seconds of one restore, 0: no limit */
 	unsigned restore_tries; /* older generations tried, at least 1 */
 	unsigned max_moves;     /* nodes in a row that could not restore */
 	double max_time; /* seconds that all legs may have, 0: no limit */
@@ -108,6 +116,10 @@ struct config {
 	char *private_dirs;   /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
 	enum io_uring io_uring;
+
+	/* [files] */
+	enum rollback rollback;
+	uint64_t snapshot_limit; /* bytes of one file, 0: none is kept */
 
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */

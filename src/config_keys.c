@@ -34,6 +34,7 @@ enum kind {
 	KIND_METHOD,
 	KIND_DEPENDENTS,
 	KIND_COMPRESSION,
+	KIND_ROLLBACK,
 	KIND_SWITCH, /* unsigned, 0 or 1 */
 };
 
@@ -378,6 +379,12 @@ static const char *const compression_name[] = {
 	[COMPRESSION_ZSTD] = "zstd",
 };
 
+static const char *const rollback_name[] = {
+	[ROLLBACK_TRUNCATE] = "truncate",
+	[ROLLBACK_KEEP] = "keep",
+	[ROLLBACK_REFUSE] = "refuse",
+};
+
 static const char *const switch_name[] = {"no", "yes"};
 
 /* The words that a kind allows, by number. */
@@ -394,6 +401,7 @@ static const struct words {
 	{KIND_METHOD, method_name, LEN(method_name)},
 	{KIND_DEPENDENTS, dependents_name, LEN(dependents_name)},
 	{KIND_COMPRESSION, compression_name, LEN(compression_name)},
+	{KIND_ROLLBACK, rollback_name, LEN(rollback_name)},
 	{KIND_SWITCH, switch_name, LEN(switch_name)},
 };
 
@@ -444,6 +452,7 @@ const struct key config_keys[] = {
 	KEY(checkpoint, look_after, TIME0, look_after, "1m", 0, 1e9),
 	KEY(checkpoint, retry, TIME, retry, "30s", 0.1, 1e9),
 	KEY(checkpoint, dump_timeout, TIME0, dump_timeout, "0", 0, 1e9),
+	KEY(checkpoint, restore_timeout, TIME0, restore_timeout, "1h", 0, 1e9),
 	KEY(checkpoint, restore_tries, COUNT, restore_tries, "3", 1, 1e3),
 	KEY(checkpoint, max_moves, COUNT, max_moves, "3", 0, 1e3),
 	KEY(checkpoint, max_time, TIME0, max_time, "0", 0, 1e9),
@@ -471,6 +480,8 @@ const struct key config_keys[] = {
 		0, 0),
 	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
 	KEY(capsule, io_uring, IO_URING, io_uring, "auto", 0, 0),
+	KEY(files, rollback, ROLLBACK, rollback, "truncate", 0, 0),
+	KEY(files, snapshot_limit, BYTES, snapshot_limit, "64M", 0, 0),
 	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
 	KEY(criu, ghost_limit, BYTES, ghost_limit, "1G", 0, 0),
 	KEY(criu, extra, LINES, criu_extra, "", 0, 0),
@@ -482,7 +493,7 @@ const struct key config_keys[] = {
 const size_t config_n_keys = LEN(config_keys);
 
 const char *const config_sections[] = {"checkpoint", "signals", "local",
-	"slurm", "capsule", "criu", "environment", "log", "site"};
+	"slurm", "capsule", "files", "criu", "environment", "log", "site"};
 
 const size_t config_n_sections = LEN(config_sections);
 
@@ -551,6 +562,7 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
 	case KIND_COMPRESSION:
+	case KIND_ROLLBACK:
 	case KIND_SWITCH:
 		return set_word(key, text, field, err);
 	}
@@ -586,6 +598,7 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
 	case KIND_COMPRESSION:
+	case KIND_ROLLBACK:
 	case KIND_SWITCH:
 		return xstrdup(
 			words_of(key->kind)->names[*(const unsigned *)field]);

@@ -231,6 +231,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.facts = k->plan->facts,
 		.store = k->plan->store,
 		.outside = k->plan->cfg->outside,
+		.snapshot_limit = k->plan->cfg->snapshot_limit,
 		.deny_io_uring = k->plan->engine.deny_io_uring,
 	};
 
@@ -317,17 +318,26 @@ static void mark_restored(const struct self *k)
  * Behind a last dump only the supervisor itself has written to the streams,
  * until the generation is restored: then a leg that died has gone on.
  */
-static int roll_back(const struct self *k, struct err *err)
+static bool roll_back(const struct self *k, struct report *report)
 {
 	const struct keeper_plan *p = k->plan;
+	struct rollback_job r = {
+		.list = json_object_get(p->manifest, "written"),
+		.generation = p->capsule.generation,
+		.gen = p->gen,
+		.keep = p->step,
+		.policy = p->cfg->rollback,
+	};
+	enum rollback_result result;
 	char mark[32];
-	bool went_on;
 
 	mark_name(k, mark);
-	went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
-		  !faccessat(p->step, mark, F_OK, 0);
-	return rollback_apply(json_object_get(p->manifest, "written"), p->step,
-		p->gen, went_on, err);
+	r.went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
+		    !faccessat(p->step, mark, F_OK, 0);
+	result = rollback_apply(&r, &report->result.err);
+	if (result == ROLLBACK_FATAL)
+		report->type = R_RESTORE_REFUSED;
+	return result == ROLLBACK_DONE;
 }
 
 /* In a capsule they are: it is as empty as this one. */
@@ -383,8 +393,7 @@ static void restore(struct self *k)
 	struct report r = {.type = R_RESTORE_FAILED};
 	double start = now_mono();
 
-	if (!numbers_are_free(k, &r.result.err) &&
-		!roll_back(k, &r.result.err) &&
+	if (!numbers_are_free(k, &r.result.err) && roll_back(k, &r) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = run_criu(k, &r.result.err);
 	if (capsule_lend_caps(&k->capsule, false, &r.result.err))

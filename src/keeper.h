@@ -50,6 +50,7 @@ enum report_type {
 	R_DUMP_FAILED,
 	R_RESTORED,
 	R_RESTORE_FAILED,
+	R_RESTORE_REFUSED, /* another generation must not be tried either */
 };
 
 struct report {

@@ -229,11 +229,15 @@ static void handle(struct sup *u, const struct report *r)
 		r->type == R_RESTORE_FAILED ? E_RESTORE_FAILED : E_DUMP_FAILED;
 
 	u->last = r->result;
+	if (u->state == S_RESTORING)
+		ev_timer_stop(u->loop, &u->too_long);
 	if (r->note[0])
 		log_warn("%s", r->note);
 	switch (r->type) {
 	case R_READY:
 		sup_ask(u, u->plan.manifest ? K_RESTORE : K_START);
+		if (u->plan.manifest)
+			sup_timer(u, &u->too_long, u->s->cfg->restore_timeout);
 		break;
 	case R_UNABLE:
 		without_capsule(u, r->result.err.text);
@@ -255,6 +259,11 @@ static void handle(struct sup *u, const struct report *r)
 		break;
 	case R_DUMPED:
 		sup_post(u, E_DUMPED);
+		break;
+	case R_RESTORE_REFUSED:
+		sup_reason(u, "%s", r->result.err.text);
+		u->result = EXIT_CANNOT_RESTORE;
+		sup_post(u, E_START_FAILED);
 		break;
 	case R_DUMP_FAILED:
 	case R_RESTORE_FAILED:

@@ -33,6 +33,7 @@ struct worker_dump {
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
 	enum outside outside;
+	uint64_t snapshot_limit; /* see rollback.h */
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */

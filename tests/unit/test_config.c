@@ -207,6 +207,7 @@ static void test_built_in(void **state)
 	assert_true(cfg->look_after == 60);
 	assert_true(cfg->retry == 30);
 	assert_true(cfg->dump_timeout == 0);
+	assert_true(cfg->restore_timeout == 3600);
 	assert_int_equal(cfg->restore_tries, 3);
 	assert_true(cfg->mtbf == 7 * 86400);
 	assert_int_equal(cfg->compression, COMPRESSION_AUTO);
@@ -1006,7 +1007,7 @@ static void test_manual(void **state)
 			fail_msg("the manual does not name %s", line);
 		keys++;
 	}
-	assert_int_equal(keys, 38);
+	assert_int_equal(keys, 40);
 	assert_non_null(strstr(manual, "\n.It Cm lock "));
 }
 
