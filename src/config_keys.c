@@ -18,6 +18,7 @@ enum kind {
 	KIND_FILE,
 	KIND_PROGRAM,
 	KIND_SCRATCH,
+	KIND_PORTS,
 	KIND_LINES,
 	KIND_TIME,      /* double */
 	KIND_TIME0,     /* double, 0 where there is none */
@@ -27,6 +28,8 @@ enum kind {
 	KIND_BYTES,     /* uint64_t */
 	KIND_SIGNALS,   /* sigset_t */
 	KIND_ISOLATION, /* an enum, as those below */
+	KIND_NETWORK,
+	KIND_OUTSIDE,
 	KIND_IO_URING,
 	KIND_LEVEL,
 	KIND_METHOD,
@@ -164,6 +167,32 @@ static char *read_paths(const char *text, struct err *err)
 			err_set(err, 0, "'%s' is not an absolute path", word);
 			return NULL;
 		}
+	return rejoin(text, SEPARATORS, " ");
+}
+
+static bool is_port(const char *text, size_t n)
+{
+	long value = strtol(text, NULL, 10);
+
+	return strspn(text, "0123456789") >= n && value > 0 && value < 65536;
+}
+
+static char *read_ports(const char *text, struct err *err)
+{
+	auto_free char *copy = xstrdup(text);
+	char *rest;
+
+	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
+		word = strtok_r(NULL, SEPARATORS, &rest)) {
+		size_t n = strcspn(word, ":");
+		if (is_port(word, n) &&
+			(!word[n] ||
+				is_port(word + n + 1, strlen(word) - n - 1)))
+			continue;
+		err_set(err, 0, "'%s' is not a port (examples: 8888, 8080:80)",
+			word);
+		return NULL;
+	}
 	return rejoin(text, SEPARATORS, " ");
 }
 
@@ -332,6 +361,17 @@ static const char *const isolation_name[] = {
 	[ISOLATION_NONE] = "none",
 };
 
+static const char *const network_name[] = {
+	[NETWORK_AUTO] = "auto",
+	[NETWORK_PRIVATE] = "private",
+	[NETWORK_HOST] = "host",
+};
+
+static const char *const outside_name[] = {
+	[OUTSIDE_REFUSE] = "refuse",
+	[OUTSIDE_CLOSE] = "close",
+};
+
 static const char *const io_uring_name[] = {
 	[IO_URING_AUTO] = "auto",
 	[IO_URING_ALLOW] = "allow",
@@ -369,6 +409,8 @@ static const struct words {
 	size_t n;
 } words[] = {
 	{KIND_ISOLATION, isolation_name, LEN(isolation_name)},
+	{KIND_NETWORK, network_name, LEN(network_name)},
+	{KIND_OUTSIDE, outside_name, LEN(outside_name)},
 	{KIND_IO_URING, io_uring_name, LEN(io_uring_name)},
 	{KIND_LEVEL, log_level_name, LOG_N_LEVELS},
 	{KIND_METHOD, method_name, LEN(method_name)},
@@ -446,6 +488,9 @@ const struct key config_keys[] = {
 		0),
 	KEY(slurm, preemption_watch, TIME0, preemption_watch, "15s", 0, 1e9),
 	KEY(capsule, isolation, ISOLATION, isolation, "auto", 0, 0),
+	KEY(capsule, network, NETWORK, network, "auto", 0, 0),
+	KEY(capsule, outside_connections, OUTSIDE, outside, "refuse", 0, 0),
+	KEY(capsule, ports, PORTS, ports, "", 0, 0),
 	KEY(capsule, private_dirs, DIRS, private_dirs, "/tmp /var/tmp /dev/shm",
 		0, 0),
 	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
@@ -506,6 +551,8 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 		return set_text(field, read_program(text, err));
 	case KIND_SCRATCH:
 		return set_text(field, read_scratch(text, err));
+	case KIND_PORTS:
+		return set_text(field, read_ports(text, err));
 	case KIND_LINES:
 		/*
 		 * Blanks around a ';' go: in a file, a blank and a ';' open a
@@ -529,6 +576,8 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_SIGNALS:
 		return set_signals(text, field, err);
 	case KIND_ISOLATION:
+	case KIND_NETWORK:
+	case KIND_OUTSIDE:
 	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
@@ -563,6 +612,8 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_SIGNALS:
 		return show_signals(field);
 	case KIND_ISOLATION:
+	case KIND_NETWORK:
+	case KIND_OUTSIDE:
 	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:

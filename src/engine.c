@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "files.h"
+#include "hook.h"
 #include "log.h"
 #include "mapfiles.h"
 #include "proc.h"
@@ -70,9 +71,14 @@ static const struct hint hints[] = {
 	{"send_fds failed",
 		"a process has a descriptor that may not be handed on, as an "
 		"io_uring may not: put io_uring = deny under [capsule]"},
+	{"In-flight connection",
+		"a TCP connection waits to be accepted by the program"},
 	{"Connected TCP socket",
-		"a network connection is open: close it, or keep both ends "
-		"inside the command"},
+		"a network connection is open: close it, or put network = "
+		"private under [capsule]"},
+	{"Failed to lock TCP connection",
+		"the kernel gives no nftables to a network namespace of ours: "
+		"put network = host under [capsule]"},
 	{"SO_PASSCRED",
 		"this criu cannot dump TCP sockets on this kernel: install "
 		"CRIU 4.2 or newer"},
@@ -256,7 +262,9 @@ static int add_common(struct command *c, const char *log, struct err *err)
 		add_pair(c, "--work-dir", dir, err) ||
 		add_pair(c, "--log-file", log, err) ||
 		add_pair(c, "--ghost-limit", limit, err) ||
-		add_pair(c, "--network-lock", "skip", err) ||
+		(c->e->tcp && add(c, "--tcp-established", err)) ||
+		add_pair(c, "--network-lock", c->e->tcp ? "nftables" : "skip",
+			err) ||
 		add(c, "--manage-cgroups=ignore", err) ||
 		add(c, "--stream", err) || add(c, "--file-locks", err) ||
 		add(c, "--skip-file-rwx-check", err) ||
@@ -264,17 +272,6 @@ static int add_common(struct command *c, const char *log, struct err *err)
 		return -1;
 	return add_extra(c, err);
 }
-
-/* In criu's work directory, which is its current one. */
-#define HOOK   "hook"
-#define ASKED  "hook.asked"
-#define ANSWER "hook.answer"
-
-static const char hook_script[] =
-	"#!/bin/sh\n"
-	"[ \"$CRTOOLS_SCRIPT_ACTION\" = post-dump ] || exit 0\n"
-	"echo >" ASKED " && read -r answer <" ANSWER
-	" && [ \"$answer\" = yes ]\n";
 
 static int add_dump(struct command *c, struct err *err)
 {
@@ -285,7 +282,7 @@ static int add_dump(struct command *c, struct err *err)
 	snprintf(pid, sizeof(pid), "%d", (int)c->root);
 	if (add_common(c, "dump.log", err) || add_pair(c, "--tree", pid, err) ||
 		add(c, c->stop ? "--leave-stopped" : "--leave-running", err) ||
-		add_pair(c, "--action-script", "./" HOOK, err))
+		add_pair(c, "--action-script", "./" HOOK_SCRIPT, err))
 		return -1;
 	json_array_foreach(c->outside, i, j)
 	{
@@ -315,7 +312,9 @@ static int add_restore(struct command *c, struct err *err)
 	if (add_common(c, "restore.log", err) ||
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
-		add_pair(c, "--pidfile", pid_file, err))
+		add_pair(c, "--pidfile", pid_file, err) ||
+		(c->e->tcp &&
+			add_pair(c, "--action-script", "./" HOOK_SCRIPT, err)))
 		return -1;
 	return files_inherit(c->outside, add_inherit, c, err);
 }
@@ -458,63 +457,12 @@ static int wait_for(pid_t pid)
 
 /* --- a dump --- */
 
-struct hook {
-	int asked, answer; /* FIFOs, open at both ends */
-};
-
-/* A FIFO, made anew. */
-static int make_fifo(int dir, const char *name)
-{
-	unlinkat(dir, name, 0);
-	if (mkfifoat(dir, name, 0600))
-		return -1;
-	return openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static int make_hook(struct hook *h, int dir, struct err *err)
-{
-	auto_close int fd = -1;
-
-	unlinkat(dir, HOOK, 0);
-	fd = openat(dir, HOOK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-	if (fd < 0 || write_all(fd, hook_script, sizeof(hook_script) - 1) ||
-		fchmod(fd, 0700))
-		return err_set(err, errno, "write criu's script");
-	h->asked = make_fifo(dir, ASKED);
-	h->answer = make_fifo(dir, ANSWER);
-	if (h->asked < 0 || h->answer < 0)
-		return err_set(err, errno, "make a FIFO for criu");
-	return 0;
-}
-
-static void end_hook(struct hook *h, int dir)
-{
-	release_fd(&h->asked);
-	release_fd(&h->answer);
-	unlinkat(dir, HOOK, 0);
-	unlinkat(dir, ASKED, 0);
-	unlinkat(dir, ANSWER, 0);
-}
-
-static int answer_hook(const struct hook *h, int (*frozen)(void *), void *arg)
-{
-	char byte;
-	const char *answer;
-
-	if (read(h->asked, &byte, 1) != 1)
-		return -1;
-	answer = frozen(arg) ? "no\n" : "yes\n";
-	return write_all(h->answer, answer, strlen(answer));
-}
-
 /* What a dump of criu's wants to know meanwhile. */
 struct attendance {
 	pid_t criu;
 	struct hook hook;
 	struct questions *questions; /* NULL: none */
 	struct err why;              /* of what could not be answered */
-	int (*frozen)(void *);
-	void *arg;
 };
 
 /* Until criu has ended; its status. */
@@ -540,8 +488,7 @@ static int attend(struct attendance *a, struct err *err)
 			questions_answer(a->questions, &a->why);
 		else if (fds[2].revents)
 			fds[2].fd = -1;
-		if (fds[0].revents & POLLIN &&
-			!answer_hook(&a->hook, a->frozen, a->arg))
+		if ((fds[0].revents & POLLIN) && hook_answer(&a->hook))
 			fds[0].fd = -1;
 	}
 	return wait_for(a->criu);
@@ -586,10 +533,10 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 		.root = root,
 		.stop = stop,
 		.ask = -1};
-	struct attendance a = {.hook = {-1, -1}, .frozen = frozen, .arg = arg};
+	struct attendance a = {.hook = {-1, -1, .frozen = frozen, .arg = arg}};
 	int status = -1;
 
-	if (!make_hook(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
+	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
 		status = attend(&a, err);
 		if (status)
 			explain_file(
@@ -598,7 +545,7 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 			*err = a.why;
 	}
 	questions_free(a.questions);
-	end_hook(&a.hook, e->work);
+	hook_end(&a.hook, e->work);
 	return status ? -1 : 0;
 }
 
@@ -614,20 +561,22 @@ static pid_t restored_root(int dir, struct err *err)
 	return pid > 0 ? (pid_t)pid : -1;
 }
 
-pid_t engine_restore(
-	const struct engine *e, const json_t *outside, struct err *err)
+pid_t engine_restore(const struct engine *e, const json_t *outside,
+	int (*reached)(void *, enum engine_point), void *arg, struct err *err)
 {
 	struct command c = {.e = e, .outside = outside, .ask = -1};
-	pid_t pid, root = -1;
+	struct attendance a = {
+		.hook = {-1, -1, .reached = reached, .arg = arg}};
+	pid_t root = -1;
 
 	unlinkat(e->work, pid_file, 0);
-	pid = start_criu(&c, err);
-	if (pid < 0)
-		return -1;
-	if (wait_for(pid))
+	if (!e->tcp || !hook_make(&a.hook, e->work, err))
+		a.criu = start_criu(&c, err);
+	if (a.criu > 0 && attend(&a, err))
 		explain_file(e->work, "restore.log", "the restore failed", err);
-	else
+	else if (a.criu > 0)
 		root = restored_root(e->work, err);
+	hook_end(&a.hook, e->work);
 	unlinkat(e->work, pid_file, 0);
 	return root;
 }
