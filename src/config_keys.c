@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config_keys.h"
 
-#include <pwd.h>
 #include <string.h>
 
+#include "config_values.h"
 #include "util.h"
 
 #ifndef CRIU_BINARY
@@ -48,152 +48,6 @@ static int set_text(void *field, char *text)
 	free(*(char **)field);
 	*(char **)field = text;
 	return 0;
-}
-
-/* The parts of a list, trimmed, none empty, with glue between them. */
-static char *rejoin(const char *text, const char *separators, const char *glue)
-{
-	auto_free char *copy = xstrdup(text);
-	char *joined = xstrdup(""), *rest;
-
-	for (char *word = strtok_r(copy, separators, &rest); word;
-		word = strtok_r(NULL, separators, &rest)) {
-		auto_free char *old = joined;
-
-		word = trim(word);
-		joined = xasprintf(
-			"%s%s%s", old, *old && *word ? glue : "", word);
-	}
-	return joined;
-}
-
-const char *config_home(void)
-{
-	const char *home = getenv("HOME");
-	const struct passwd *user;
-
-	if (home && *home == '/')
-		return home;
-	user = getpwuid(getuid());
-	return user && user->pw_dir && *user->pw_dir == '/' ? user->pw_dir
-							    : NULL;
-}
-
-/* A path with a leading ~ expanded; the caller frees it. */
-static char *expand_home(const char *text, struct err *err)
-{
-	const char *home;
-
-	if (*text != '~')
-		return xstrdup(text);
-	home = config_home();
-	if (text[1] && text[1] != '/')
-		err_set(err, 0, "'%s': only ~ and ~/ are understood", text);
-	else if (!home)
-		err_set(err, 0, "'%s': no home directory is known", text);
-	else
-		return xasprintf("%s%s", home, text + 1);
-	return NULL;
-}
-
-static char *read_dir(const char *text, struct err *err)
-{
-	char *path = expand_home(text, err);
-
-	if (!path || *path == '/')
-		return path;
-	free(path);
-	err_set(err, 0, "'%s' is not an absolute path", text);
-	return NULL;
-}
-
-/* A name without a slash is looked for in PATH. */
-static char *read_program(const char *text, struct err *err)
-{
-	if (!*text)
-		err_set(err, 0, "empty");
-	else if (strchr(text, '/') || *text == '~')
-		return read_dir(text, err);
-	return *text ? xstrdup(text) : NULL;
-}
-
-static char *read_scratch(const char *text, struct err *err)
-{
-	char *path;
-
-	if (!strcmp(text, "auto") || !strcmp(text, "memory"))
-		return xstrdup(text);
-	path = read_dir(text, NULL);
-	if (!path)
-		err_set(err, 0,
-			"'%s' is none of auto, memory, an absolute path", text);
-	return path;
-}
-
-/* Each is mounted over, which must not hit the root or go astray by "..". */
-static int check_dir(const char *dir, struct err *err)
-{
-	auto_free char *closed = xasprintf("%s/", dir);
-
-	if (*dir != '/')
-		return err_set(err, 0, "'%s' is not an absolute path", dir);
-	if (dir[strspn(dir, "/")] == '\0')
-		return err_set(err, 0, "'%s': the root cannot be private", dir);
-	if (strstr(closed, "/../") || strstr(closed, "/./"))
-		return err_set(err, 0, "'%s' has a '.' or '..' in it", dir);
-	return 0;
-}
-
-static char *read_dirs(const char *text, struct err *err)
-{
-	auto_free char *copy = xstrdup(text);
-	char *rest;
-
-	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
-		word = strtok_r(NULL, SEPARATORS, &rest))
-		if (check_dir(word, err))
-			return NULL;
-	return rejoin(text, SEPARATORS, " ");
-}
-
-static char *read_paths(const char *text, struct err *err)
-{
-	auto_free char *copy = xstrdup(text);
-	char *rest;
-
-	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
-		word = strtok_r(NULL, SEPARATORS, &rest))
-		if (*word != '/') {
-			err_set(err, 0, "'%s' is not an absolute path", word);
-			return NULL;
-		}
-	return rejoin(text, SEPARATORS, " ");
-}
-
-static bool is_port(const char *text, size_t n)
-{
-	long value = strtol(text, NULL, 10);
-
-	return strspn(text, "0123456789") >= n && value > 0 && value < 65536;
-}
-
-static char *read_ports(const char *text, struct err *err)
-{
-	auto_free char *copy = xstrdup(text);
-	char *rest;
-
-	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
-		word = strtok_r(NULL, SEPARATORS, &rest)) {
-		size_t n = strcspn(word, ":");
-		if (is_port(word, n) &&
-			(!word[n] ||
-				is_port(word + n + 1, strlen(word) - n - 1)))
-			continue;
-		err_set(err, 0, "'%s' is not a port (examples: 8888, 8080:80)",
-			word);
-		return NULL;
-	}
-	return rejoin(text, SEPARATORS, " ");
 }
 
 /* --- numbers --- */
@@ -537,29 +391,29 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 
 	switch ((enum kind)key->kind) {
 	case KIND_DIR:
-		return set_text(field, read_dir(text, err));
+		return set_text(field, value_dir(text, err));
 	case KIND_DIRS:
-		return set_text(field, read_dirs(text, err));
+		return set_text(field, value_dirs(text, err));
 	case KIND_PATHS:
-		return set_text(field, read_paths(text, err));
+		return set_text(field, value_paths(text, err));
 	case KIND_FILE:
 		if (*text)
-			return set_text(field, expand_home(text, err));
+			return set_text(field, value_file(text, err));
 		key_release(cfg, key);
 		return 0;
 	case KIND_PROGRAM:
-		return set_text(field, read_program(text, err));
+		return set_text(field, value_program(text, err));
 	case KIND_SCRATCH:
-		return set_text(field, read_scratch(text, err));
+		return set_text(field, value_scratch(text, err));
 	case KIND_PORTS:
-		return set_text(field, read_ports(text, err));
+		return set_text(field, value_ports(text, err));
 	case KIND_LINES:
 		/*
 		 * Blanks around a ';' go: in a file, a blank and a ';' open a
 		 * comment, and what is read from elsewhere is to be printable
 		 * as a file, too.
 		 */
-		return set_text(field, rejoin(text, ";", ";"));
+		return set_text(field, value_list(text, ";", ";"));
 	case KIND_INTERVAL:
 		return set_interval(key, text, field, err);
 	case KIND_TIME0:

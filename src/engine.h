@@ -57,10 +57,4 @@ enum engine_point {
 pid_t engine_restore(const struct engine *e, const json_t *outside,
 	int (*reached)(void *, enum engine_point), void *arg, struct err *err);
 
-/*
- * The first real error of a criu log (text), and what to do about it: fills
- * *err with "what criu said (hint)". Never empty.
- */
-void engine_explain(const char *log, const char *what, struct err *err);
-
 #endif
