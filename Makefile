@@ -50,7 +50,7 @@ UNIT_DEFS = -DSRCDIR='"$(abspath $(srcdir))"'
 ALL_CPPFLAGS = -iquote $(srcdir)/src $(DEFS) $(CPPFLAGS) $(lib_cflags)
 COMPILE = $(CC) $(cflags_auto) $(ALL_CPPFLAGS) $(CFLAGS) -MMD -MP -c
 LINK = $(CC) $(cflags_auto) $(CFLAGS) $(ldflags_auto) $(LDFLAGS)
-LINK_LIBS = $(lib_libs) $(slurm_libs) $(LIBS) -lm
+LINK_LIBS = $(lib_libs) $(slurm_libs) $(LIBS) -lm -ldl
 
 all: checkpointer
 

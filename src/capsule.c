@@ -168,6 +168,11 @@ int capsule_keep_criu_caps(const struct capsule *c, struct err *err)
 	return keep_caps(c->has_user_ns, criu_caps, err);
 }
 
+int capsule_keep_all_caps(const struct capsule *c, struct err *err)
+{
+	return keep_caps(c, all_caps(), err);
+}
+
 int capsule_drop_caps(const struct capsule *c, struct err *err)
 {
 	if (!c->has_user_ns)
@@ -287,6 +292,9 @@ static int enter_namespaces(struct capsule *c, const struct config *cfg,
 		return -1;
 	if (mount_proc(err) || mount_devpts(err))
 		return -1;
+	if (network_enter(c, cfg, plan->criu, plan->generation != NULL,
+		    plan->network, c->note, err))
+		return -1;
 	if (private_dirs(c, cfg, plan, err))
 		return -1;
 	c->work = make_work(err);
@@ -299,11 +307,18 @@ int capsule_enter(struct capsule *c, const struct config *cfg,
 	memset(c, 0, sizeof(*c));
 	c->isolation = plan->isolation;
 	c->work = -1;
+	c->network.knock = -1;
 	if (c->isolation == ISOLATION_USER &&
 		enter_namespaces(c, cfg, plan, err))
 		return err_wrap(err, "capsule");
-	if (c->isolation == ISOLATION_NONE && make_shared_work(c, err))
-		return -1;
+	if (c->isolation == ISOLATION_NONE) {
+		if (make_shared_work(c, err))
+			return -1;
+		c->network.record = network_of_host();
+		if (cfg->network == NETWORK_PRIVATE)
+			snprintf(c->note, sizeof(c->note),
+				"[capsule] network = private needs a capsule");
+	}
 	if (chdir(cwd))
 		return err_set(err, errno, "change directory to %s", cwd);
 	return 0;

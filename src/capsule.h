@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "err.h"
+#include "network.h"
 #include "private.h"
 #include "store.h"
 
@@ -26,6 +27,8 @@ struct capsule {
 	struct private private;
 	int work;        /* in memory: criu's kernel cache, logs and sockets */
 	char *work_path; /* to be removed at the end, or NULL */
+	struct network network;
+	char note[256]; /* a limit of the network, or empty */
 };
 
 /* What a capsule is to be; made before capsule_fork(). */
@@ -40,6 +43,9 @@ struct capsule_plan {
 	struct store_reader *generation;
 	const json_t *manifest;
 	int checkpoints; /* a directory of the checkpoints */
+	/* The network's record in its manifest, or NULL; see network.h. */
+	const json_t *network;
+	const char *criu; /* the program that will dump, or empty */
 };
 
 /*
@@ -66,6 +72,8 @@ int capsule_keep_criu_caps(const struct capsule *c, struct err *err);
 
 /* In a child that will become tar: read and make what its owner may not. */
 int capsule_keep_tar_caps(bool user_ns, struct err *err);
+/* In a child that will become pasta: hold all of the capsule's. */
+int capsule_keep_all_caps(const struct capsule *c, struct err *err);
 
 /*
  * The keeper restores itself, so that the restored root is its child from the

@@ -54,7 +54,8 @@ static void look(struct findings *f, const struct trial *t)
 	struct err err;
 
 	show_size(memory_of(t->keeper.pid, &processes), size);
-	found = look_at_tree_with(t->keeper.pid, take_finding, f);
+	found = look_at_tree_with(
+		t->keeper.pid, t->plan.cfg->outside, take_finding, f);
 	if (!t->plan.engine.criu[0]) {
 		finding_add(f, FINDING_PROBLEM, "criu",
 			"install CRIU 4.1 or newer (apt install criu), or name "

@@ -17,6 +17,19 @@ enum isolation {
 	ISOLATION_NONE, /* the host's namespaces, a capable criu */
 };
 
+/* Which network the command is in. */
+enum network_kind {
+	NETWORK_AUTO,    /* private where that has a way out, and criu fits */
+	NETWORK_PRIVATE, /* a network namespace of its own, with pasta */
+	NETWORK_HOST,
+};
+
+/* TCP connections with what is outside the command, at a dump. */
+enum outside {
+	OUTSIDE_REFUSE, /* no dump */
+	OUTSIDE_CLOSE,  /* they are closed at the restore */
+};
+
 /* Whether the command may have an io_uring, which CRIU cannot dump. */
 enum io_uring {
 	IO_URING_AUTO, /* denied to programs that are known to use it */
@@ -97,7 +110,10 @@ struct config {
 
 	/* [capsule] */
 	enum isolation isolation;
-	char *private_dirs; /* space-separated absolute paths */
+	enum network_kind network;
+	enum outside outside; /* key outside_connections */
+	char *ports;          /* of the node, led inside */
+	char *private_dirs;   /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
 	enum io_uring io_uring;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config_keys.h"
 
-#include <pwd.h>
 #include <string.h>
 
+#include "config_values.h"
 #include "util.h"
 
 #ifndef CRIU_BINARY
@@ -18,6 +18,7 @@ enum kind {
 	KIND_FILE,
 	KIND_PROGRAM,
 	KIND_SCRATCH,
+	KIND_PORTS,
 	KIND_LINES,
 	KIND_TIME,      /* double */
 	KIND_TIME0,     /* double, 0 where there is none */
@@ -27,6 +28,8 @@ enum kind {
 	KIND_BYTES,     /* uint64_t */
 	KIND_SIGNALS,   /* sigset_t */
 	KIND_ISOLATION, /* an enum, as those below */
+	KIND_NETWORK,
+	KIND_OUTSIDE,
 	KIND_IO_URING,
 	KIND_LEVEL,
 	KIND_METHOD,
@@ -45,126 +48,6 @@ static int set_text(void *field, char *text)
 	free(*(char **)field);
 	*(char **)field = text;
 	return 0;
-}
-
-/* The parts of a list, trimmed, none empty, with glue between them. */
-static char *rejoin(const char *text, const char *separators, const char *glue)
-{
-	auto_free char *copy = xstrdup(text);
-	char *joined = xstrdup(""), *rest;
-
-	for (char *word = strtok_r(copy, separators, &rest); word;
-		word = strtok_r(NULL, separators, &rest)) {
-		auto_free char *old = joined;
-
-		word = trim(word);
-		joined = xasprintf(
-			"%s%s%s", old, *old && *word ? glue : "", word);
-	}
-	return joined;
-}
-
-const char *config_home(void)
-{
-	const char *home = getenv("HOME");
-	const struct passwd *user;
-
-	if (home && *home == '/')
-		return home;
-	user = getpwuid(getuid());
-	return user && user->pw_dir && *user->pw_dir == '/' ? user->pw_dir
-							    : NULL;
-}
-
-/* A path with a leading ~ expanded; the caller frees it. */
-static char *expand_home(const char *text, struct err *err)
-{
-	const char *home;
-
-	if (*text != '~')
-		return xstrdup(text);
-	home = config_home();
-	if (text[1] && text[1] != '/')
-		err_set(err, 0, "'%s': only ~ and ~/ are understood", text);
-	else if (!home)
-		err_set(err, 0, "'%s': no home directory is known", text);
-	else
-		return xasprintf("%s%s", home, text + 1);
-	return NULL;
-}
-
-static char *read_dir(const char *text, struct err *err)
-{
-	char *path = expand_home(text, err);
-
-	if (!path || *path == '/')
-		return path;
-	free(path);
-	err_set(err, 0, "'%s' is not an absolute path", text);
-	return NULL;
-}
-
-/* A name without a slash is looked for in PATH. */
-static char *read_program(const char *text, struct err *err)
-{
-	if (!*text)
-		err_set(err, 0, "empty");
-	else if (strchr(text, '/') || *text == '~')
-		return read_dir(text, err);
-	return *text ? xstrdup(text) : NULL;
-}
-
-static char *read_scratch(const char *text, struct err *err)
-{
-	char *path;
-
-	if (!strcmp(text, "auto") || !strcmp(text, "memory"))
-		return xstrdup(text);
-	path = read_dir(text, NULL);
-	if (!path)
-		err_set(err, 0,
-			"'%s' is none of auto, memory, an absolute path", text);
-	return path;
-}
-
-/* Each is mounted over, which must not hit the root or go astray by "..". */
-static int check_dir(const char *dir, struct err *err)
-{
-	auto_free char *closed = xasprintf("%s/", dir);
-
-	if (*dir != '/')
-		return err_set(err, 0, "'%s' is not an absolute path", dir);
-	if (dir[strspn(dir, "/")] == '\0')
-		return err_set(err, 0, "'%s': the root cannot be private", dir);
-	if (strstr(closed, "/../") || strstr(closed, "/./"))
-		return err_set(err, 0, "'%s' has a '.' or '..' in it", dir);
-	return 0;
-}
-
-static char *read_dirs(const char *text, struct err *err)
-{
-	auto_free char *copy = xstrdup(text);
-	char *rest;
-
-	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
-		word = strtok_r(NULL, SEPARATORS, &rest))
-		if (check_dir(word, err))
-			return NULL;
-	return rejoin(text, SEPARATORS, " ");
-}
-
-static char *read_paths(const char *text, struct err *err)
-{
-	auto_free char *copy = xstrdup(text);
-	char *rest;
-
-	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
-		word = strtok_r(NULL, SEPARATORS, &rest))
-		if (*word != '/') {
-			err_set(err, 0, "'%s' is not an absolute path", word);
-			return NULL;
-		}
-	return rejoin(text, SEPARATORS, " ");
 }
 
 /* --- numbers --- */
@@ -332,6 +215,17 @@ static const char *const isolation_name[] = {
 	[ISOLATION_NONE] = "none",
 };
 
+static const char *const network_name[] = {
+	[NETWORK_AUTO] = "auto",
+	[NETWORK_PRIVATE] = "private",
+	[NETWORK_HOST] = "host",
+};
+
+static const char *const outside_name[] = {
+	[OUTSIDE_REFUSE] = "refuse",
+	[OUTSIDE_CLOSE] = "close",
+};
+
 static const char *const io_uring_name[] = {
 	[IO_URING_AUTO] = "auto",
 	[IO_URING_ALLOW] = "allow",
@@ -369,6 +263,8 @@ static const struct words {
 	size_t n;
 } words[] = {
 	{KIND_ISOLATION, isolation_name, LEN(isolation_name)},
+	{KIND_NETWORK, network_name, LEN(network_name)},
+	{KIND_OUTSIDE, outside_name, LEN(outside_name)},
 	{KIND_IO_URING, io_uring_name, LEN(io_uring_name)},
 	{KIND_LEVEL, log_level_name, LOG_N_LEVELS},
 	{KIND_METHOD, method_name, LEN(method_name)},
@@ -446,6 +342,9 @@ const struct key config_keys[] = {
 		0),
 	KEY(slurm, preemption_watch, TIME0, preemption_watch, "15s", 0, 1e9),
 	KEY(capsule, isolation, ISOLATION, isolation, "auto", 0, 0),
+	KEY(capsule, network, NETWORK, network, "auto", 0, 0),
+	KEY(capsule, outside_connections, OUTSIDE, outside, "refuse", 0, 0),
+	KEY(capsule, ports, PORTS, ports, "", 0, 0),
 	KEY(capsule, private_dirs, DIRS, private_dirs, "/tmp /var/tmp /dev/shm",
 		0, 0),
 	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
@@ -492,27 +391,29 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 
 	switch ((enum kind)key->kind) {
 	case KIND_DIR:
-		return set_text(field, read_dir(text, err));
+		return set_text(field, value_dir(text, err));
 	case KIND_DIRS:
-		return set_text(field, read_dirs(text, err));
+		return set_text(field, value_dirs(text, err));
 	case KIND_PATHS:
-		return set_text(field, read_paths(text, err));
+		return set_text(field, value_paths(text, err));
 	case KIND_FILE:
 		if (*text)
-			return set_text(field, expand_home(text, err));
+			return set_text(field, value_file(text, err));
 		key_release(cfg, key);
 		return 0;
 	case KIND_PROGRAM:
-		return set_text(field, read_program(text, err));
+		return set_text(field, value_program(text, err));
 	case KIND_SCRATCH:
-		return set_text(field, read_scratch(text, err));
+		return set_text(field, value_scratch(text, err));
+	case KIND_PORTS:
+		return set_text(field, value_ports(text, err));
 	case KIND_LINES:
 		/*
 		 * Blanks around a ';' go: in a file, a blank and a ';' open a
 		 * comment, and what is read from elsewhere is to be printable
 		 * as a file, too.
 		 */
-		return set_text(field, rejoin(text, ";", ";"));
+		return set_text(field, value_list(text, ";", ";"));
 	case KIND_INTERVAL:
 		return set_interval(key, text, field, err);
 	case KIND_TIME0:
@@ -529,6 +430,8 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_SIGNALS:
 		return set_signals(text, field, err);
 	case KIND_ISOLATION:
+	case KIND_NETWORK:
+	case KIND_OUTSIDE:
 	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
@@ -563,6 +466,8 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_SIGNALS:
 		return show_signals(field);
 	case KIND_ISOLATION:
+	case KIND_NETWORK:
+	case KIND_OUTSIDE:
 	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:

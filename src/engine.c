@@ -12,7 +12,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "criu_log.h"
 #include "files.h"
+#include "hook.h"
 #include "log.h"
 #include "mapfiles.h"
 #include "proc.h"
@@ -44,143 +46,6 @@ int engine_find(const char *name, char *path, size_t size, struct err *err)
 		"there is no program %s: install CRIU 4.1 or newer, or name "
 		"it with [criu] binary",
 		name);
-}
-
-#define LOG_MAX (64U << 20)
-
-/* --- what criu's log says --- */
-
-struct hint {
-	const char *has, *say;
-};
-
-/* The first that fits is taken: the special before the general. */
-static const struct hint hints[] = {
-	{"Unexpected rt vDSO area bounds",
-		"this criu is too old for this kernel: install CRIU 4.1 or "
-		"newer"},
-	{"io_uring", "CRIU cannot dump an io_uring: put io_uring = deny under "
-		     "[capsule]"},
-	{"send_fds failed",
-		"a process has a descriptor that may not be handed on, as an "
-		"io_uring may not: put io_uring = deny under [capsule]"},
-	{"Connected TCP socket",
-		"a network connection is open: close it, or keep both ends "
-		"inside the command"},
-	{"SO_PASSCRED",
-		"this criu cannot dump TCP sockets on this kernel: install "
-		"CRIU 4.2 or newer"},
-	{"Can't get 1:16 opt", /* SOL_SOCKET, SO_PASSCRED */
-		"this criu cannot dump TCP sockets on this kernel: install "
-		"CRIU 4.2 or newer"},
-	{"External socket is used",
-		"a socket leads to a process outside the command: start that "
-		"process inside the command"},
-	{"Can't open mapfile link",
-		"a deleted file is mapped, as multiprocessing semaphores are: "
-		"this needs isolation = none with a criu that has "
-		"cap_checkpoint_restore"},
-	{"doesn't live in IPC ns",
-		"System V shared memory is attached: this needs isolation = "
-		"user; if that is so, it has only just been attached"},
-	{"dangling tty",
-		"a terminal is open whose other end is outside the command"},
-	{"Can't dump ghost file",
-		"a deleted file is open that is larger than [criu] "
-		"ghost_limit"},
-	{"No space left on device",
-		"the checkpoint directory is full: free some space, or name "
-		"another one with [checkpoint] dir"},
-	{"Disk quota exceeded",
-		"your quota is used up: free some space, or name another "
-		"directory with [checkpoint] dir"},
-	{"has bad size", "a file has changed since the checkpoint was made"},
-	{"has bad build-ID",
-		"a program or library has changed since the checkpoint was "
-		"made"},
-	{"Can't open file", "a file that the command had open is missing here"},
-	{"File exists",
-		"a process number of the command is in use on this node"},
-	{"Can't seize",
-		"ptrace is not allowed here: see kernel.yama.ptrace_scope"},
-	{"Can't infect", "the process cannot be controlled"},
-	{"Operation not permitted",
-		"criu lacks a privilege: where user namespaces are closed it "
-		"needs cap_checkpoint_restore as a file capability"},
-};
-
-/* Said in every log of an unprivileged criu, and harmless. */
-static const char *const harmless[] = {
-	"Can't setup RLIMIT_NOFILE",
-	"net: Unexpected error: -1(Operation not permitted)",
-	"Dumping FAILED",
-	"Restoring FAILED",
-};
-
-static bool is_harmless(const char *line, size_t n)
-{
-	for (size_t i = 0; i < LEN(harmless); i++)
-		if (memmem(line, n, harmless[i], strlen(harmless[i])))
-			return true;
-	return false;
-}
-
-/* The first error line that says something; *n is its length. */
-static const char *first_error(const char *log, size_t *n)
-{
-	for (const char *p = log; *p; p += strcspn(p, "\n") + 1) {
-		const char *text;
-
-		*n = strcspn(p, "\n");
-		if (memmem(p, *n, "Error (", 7) && !is_harmless(p, *n)) {
-			text = memmem(p, *n, "): ", 3);
-			text = text ? text + 3 : p;
-			*n -= (size_t)(text - p);
-			return text;
-		}
-		if (!p[*n])
-			break;
-	}
-	return NULL;
-}
-
-void engine_explain(const char *log, const char *what, struct err *err)
-{
-	size_t n = 0;
-	const char *line = first_error(log, &n);
-
-	if (!line) {
-		err_set(err, 0, "%s (criu gave no reason)", what);
-		return;
-	}
-	for (size_t i = 0; i < LEN(hints); i++)
-		if (memmem(line, n, hints[i].has, strlen(hints[i].has))) {
-			err_set(err, 0, "%s: %s (criu: %.*s)", what,
-				hints[i].say, (int)n, line);
-			return;
-		}
-	err_set(err, 0, "%s: criu: %.*s", what, (int)n, line);
-}
-
-/* What criu says before it has opened its log. */
-static const char early_log[] = "criu.stderr";
-
-static void explain_file(
-	int dir, const char *name, const char *what, struct err *err)
-{
-	auto_free char *late = read_file_at(dir, name, LOG_MAX, NULL, NULL);
-	auto_free char *early =
-		read_file_at(dir, early_log, LOG_MAX, NULL, NULL);
-	auto_free char *log =
-		xasprintf("%s%s", early ? early : "", late ? late : "");
-	size_t n;
-
-	if (early && *early && !first_error(log, &n)) {
-		n = strcspn(early, "\n");
-		err_set(err, 0, "%s: criu: %.*s", what, (int)n, early);
-		return;
-	}
-	engine_explain(log, what, err);
 }
 
 /* --- running criu --- */
@@ -253,7 +118,9 @@ static int add_common(struct command *c, const char *log, struct err *err)
 		add_pair(c, "--work-dir", dir, err) ||
 		add_pair(c, "--log-file", log, err) ||
 		add_pair(c, "--ghost-limit", limit, err) ||
-		add_pair(c, "--network-lock", "skip", err) ||
+		(c->e->tcp && add(c, "--tcp-established", err)) ||
+		add_pair(c, "--network-lock", c->e->tcp ? "nftables" : "skip",
+			err) ||
 		add(c, "--manage-cgroups=ignore", err) ||
 		add(c, "--stream", err) || add(c, "--file-locks", err) ||
 		add(c, "--skip-file-rwx-check", err) ||
@@ -261,17 +128,6 @@ static int add_common(struct command *c, const char *log, struct err *err)
 		return -1;
 	return add_extra(c, err);
 }
-
-/* In criu's work directory, which is its current one. */
-#define HOOK   "hook"
-#define ASKED  "hook.asked"
-#define ANSWER "hook.answer"
-
-static const char hook_script[] =
-	"#!/bin/sh\n"
-	"[ \"$CRTOOLS_SCRIPT_ACTION\" = post-dump ] || exit 0\n"
-	"echo >" ASKED " && read -r answer <" ANSWER
-	" && [ \"$answer\" = yes ]\n";
 
 static int add_dump(struct command *c, struct err *err)
 {
@@ -282,7 +138,7 @@ static int add_dump(struct command *c, struct err *err)
 	snprintf(pid, sizeof(pid), "%d", (int)c->root);
 	if (add_common(c, "dump.log", err) || add_pair(c, "--tree", pid, err) ||
 		add(c, c->stop ? "--leave-stopped" : "--leave-running", err) ||
-		add_pair(c, "--action-script", "./" HOOK, err))
+		add_pair(c, "--action-script", "./" HOOK_SCRIPT, err))
 		return -1;
 	json_array_foreach(c->outside, i, j)
 	{
@@ -313,7 +169,9 @@ static int add_restore(struct command *c, struct err *err)
 		(c->stop && add(c, "--leave-stopped", err)) ||
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
-		add_pair(c, "--pidfile", pid_file, err))
+		add_pair(c, "--pidfile", pid_file, err) ||
+		(c->e->tcp &&
+			add_pair(c, "--action-script", "./" HOOK_SCRIPT, err)))
 		return -1;
 	return files_inherit(c->outside, add_inherit, c, err);
 }
@@ -332,7 +190,7 @@ static void allow_many_files(void)
 /* What criu prints before it has a log goes to a file beside that. */
 static bool redirect_streams(int dir)
 {
-	int fd = openat(dir, early_log,
+	int fd = openat(dir, CRIU_LOG_EARLY,
 		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	return fd >= 0 && dup2(fd, 1) >= 0 && dup2(fd, 2) >= 0;
@@ -421,7 +279,7 @@ static pid_t start_criu(struct command *c, struct err *err)
 	ssize_t n;
 
 	unlinkat(c->e->work, c->root ? "dump.log" : "restore.log", 0);
-	unlinkat(c->e->work, early_log, 0);
+	unlinkat(c->e->work, CRIU_LOG_EARLY, 0);
 	if (build_command(c, err)) {
 		release_command(c);
 		return -1;
@@ -456,63 +314,12 @@ static int wait_for(pid_t pid)
 
 /* --- a dump --- */
 
-struct hook {
-	int asked, answer; /* FIFOs, open at both ends */
-};
-
-/* A FIFO, made anew. */
-static int make_fifo(int dir, const char *name)
-{
-	unlinkat(dir, name, 0);
-	if (mkfifoat(dir, name, 0600))
-		return -1;
-	return openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static int make_hook(struct hook *h, int dir, struct err *err)
-{
-	auto_close int fd = -1;
-
-	unlinkat(dir, HOOK, 0);
-	fd = openat(dir, HOOK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-	if (fd < 0 || write_all(fd, hook_script, sizeof(hook_script) - 1) ||
-		fchmod(fd, 0700))
-		return err_set(err, errno, "write criu's script");
-	h->asked = make_fifo(dir, ASKED);
-	h->answer = make_fifo(dir, ANSWER);
-	if (h->asked < 0 || h->answer < 0)
-		return err_set(err, errno, "make a FIFO for criu");
-	return 0;
-}
-
-static void end_hook(struct hook *h, int dir)
-{
-	release_fd(&h->asked);
-	release_fd(&h->answer);
-	unlinkat(dir, HOOK, 0);
-	unlinkat(dir, ASKED, 0);
-	unlinkat(dir, ANSWER, 0);
-}
-
-static int answer_hook(const struct hook *h, int (*frozen)(void *), void *arg)
-{
-	char byte;
-	const char *answer;
-
-	if (read(h->asked, &byte, 1) != 1)
-		return -1;
-	answer = frozen(arg) ? "no\n" : "yes\n";
-	return write_all(h->answer, answer, strlen(answer));
-}
-
 /* What a dump of criu's wants to know meanwhile. */
 struct attendance {
 	pid_t criu;
 	struct hook hook;
 	struct questions *questions; /* NULL: none */
 	struct err why;              /* of what could not be answered */
-	int (*frozen)(void *);
-	void *arg;
 };
 
 /* Until criu has ended; its status. */
@@ -538,8 +345,7 @@ static int attend(struct attendance *a, struct err *err)
 			questions_answer(a->questions, &a->why);
 		else if (fds[2].revents)
 			fds[2].fd = -1;
-		if (fds[0].revents & POLLIN &&
-			!answer_hook(&a->hook, a->frozen, a->arg))
+		if ((fds[0].revents & POLLIN) && hook_answer(&a->hook))
 			fds[0].fd = -1;
 	}
 	return wait_for(a->criu);
@@ -591,19 +397,19 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 		.root = root,
 		.stop = stop,
 		.ask = -1};
-	struct attendance a = {.hook = {-1, -1}, .frozen = frozen, .arg = arg};
+	struct attendance a = {.hook = {-1, -1, .frozen = frozen, .arg = arg}};
 	int status = -1;
 
-	if (!make_hook(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
+	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
 		status = attend(&a, err);
 		if (status)
-			explain_file(
+			criu_log_explain_file(
 				e->work, "dump.log", "the dump failed", err);
 		if (status && a.why.text[0])
 			*err = a.why;
 	}
 	questions_free(a.questions);
-	end_hook(&a.hook, e->work);
+	hook_end(&a.hook, e->work);
 	return status ? -1 : 0;
 }
 
@@ -620,20 +426,23 @@ static pid_t restored_root(int dir, struct err *err)
 }
 
 pid_t engine_restore(const struct engine *e, bool stop, const json_t *outside,
-	struct err *err)
+	int (*reached)(void *, enum engine_point), void *arg, struct err *err)
 {
 	struct command c = {
 		.e = e, .outside = outside, .stop = stop, .ask = -1};
-	pid_t pid, root = -1;
+	struct attendance a = {
+		.hook = {-1, -1, .reached = reached, .arg = arg}};
+	pid_t root = -1;
 
 	unlinkat(e->work, pid_file, 0);
-	pid = start_criu(&c, err);
-	if (pid < 0)
-		return -1;
-	if (wait_for(pid))
-		explain_file(e->work, "restore.log", "the restore failed", err);
-	else
+	if (!e->tcp || !hook_make(&a.hook, e->work, err))
+		a.criu = start_criu(&c, err);
+	if (a.criu > 0 && attend(&a, err))
+		criu_log_explain_file(
+			e->work, "restore.log", "the restore failed", err);
+	else if (a.criu > 0)
 		root = restored_root(e->work, err);
+	hook_end(&a.hook, e->work);
 	unlinkat(e->work, pid_file, 0);
 	return root;
 }

@@ -18,6 +18,7 @@ struct engine {
 	char criu[4096];      /* absolute path of the criu program */
 	bool unprivileged;    /* not run by root */
 	uint64_t ghost_limit; /* bytes */
+	bool tcp;             /* may move TCP connections: a private network */
 	const char *extra;    /* lines for criu's configuration, ';' between */
 	bool carries_sysv;    /* shared memory segments: see sysv.h */
 	bool deny_io_uring;   /* to the command; a filter of ours does it */
@@ -41,18 +42,21 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 	const json_t *outside, int (*frozen)(void *), void *arg,
 	struct err *err);
 
-/*
- * Restore from the images that are served in the work directory; the tree runs
- * when this returns, or is stopped (by SIGSTOP) if stop is set. Returns the PID
- * of its root, which is a child of the caller; -1 with *err.
- */
-pid_t engine_restore(const struct engine *e, bool stop, const json_t *outside,
-	struct err *err);
+/* How far criu is with a restore; the tree does not run yet. */
+enum engine_point {
+	ENGINE_BEGINS = 1, /* the kernel has been tried, nothing is made yet */
+	ENGINE_ALL_THERE, /* all connections still send nothing by themselves */
+	ENGINE_RESUMES,
+};
 
 /*
- * The first real error of a criu log (text), and what to do about it: fills
- * *err with "what criu said (hint)". Never empty.
+ * Restore from the images that are served in the work directory; the tree runs
+ * when this returns, or is stopped (by SIGSTOP) if stop is set. Where
+ * connections may be among it (tcp), reached(arg, point) is called meanwhile;
+ * if it returns non-zero the restore fails. Returns the PID of its root, which
+ * is a child of the caller; -1 with *err.
  */
-void engine_explain(const char *log, const char *what, struct err *err);
+pid_t engine_restore(const struct engine *e, bool stop, const json_t *outside,
+	int (*reached)(void *, enum engine_point), void *arg, struct err *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "archives.h"
+#include "connections.h"
 #include "log.h"
 #include "proc.h"
 #include "programs.h"
@@ -63,7 +64,8 @@ static struct int_list whole_tree(const struct self *k)
 	struct int_list l = proc_tree(getpid());
 
 	for (size_t i = 0; i < l.n; i++)
-		if (l.v[i] == getpid() || l.v[i] == k->worker)
+		if (l.v[i] == getpid() || l.v[i] == k->worker ||
+			l.v[i] == k->capsule.network.pasta)
 			l.v[i--] = l.v[--l.n];
 	return l;
 }
@@ -239,6 +241,7 @@ static void begin_dump(struct self *k, const struct request *r)
 			.checkpoints = k->plan->step,
 			.outside = k->plan->moves,
 			.tmpdir = k->tmpdir.path},
+		.outside = k->plan->cfg->outside,
 		.snapshot_limit = k->plan->cfg->snapshot_limit,
 		.deny_io_uring = k->plan->engine.deny_io_uring,
 	};
@@ -262,6 +265,7 @@ static void settle_failure(struct self *k)
 	if (!k->failed || !kill(-k->failed, 0) || errno != ESRCH)
 		return;
 	k->failed = 0;
+	connections_mend(&k->capsule.network, k->root);
 	if (k->leaving)
 		thaw(k);
 	tell(k, &r);
@@ -278,6 +282,16 @@ static void end_worker(struct self *k)
 		kill(-k->failed, SIGKILL);
 	}
 	k->worker = 0;
+}
+
+/* Without criu the tree would run with connections that are not mended. */
+static void abort_dump(struct self *k)
+{
+	if (k->worker <= 0)
+		return;
+	if (connections_stop(&k->capsule.network, k->root))
+		k->leaving = true;
+	kill(-k->worker, SIGKILL);
 }
 
 /* The command's next PIDs follow those that it had. */
@@ -364,7 +378,7 @@ static int numbers_are_free(const struct self *k, struct err *err)
 /* What the images do not give is the reason for whatever criu says of it. */
 static pid_t run_criu(void *arg, bool stop, struct err *err)
 {
-	const struct self *k = arg;
+	struct self *k = arg;
 	const struct keeper_plan *p = k->plan;
 	struct err *failure = &k->result->err;
 	pid_t server, root = -1;
@@ -373,7 +387,8 @@ static pid_t run_criu(void *arg, bool stop, struct err *err)
 	server = stream_serve(k->capsule.work, p->capsule.generation, failure);
 	if (server > 0)
 		root = engine_restore(&p->engine, stop,
-			json_object_get(p->manifest, "outside"), err);
+			json_object_get(p->manifest, "outside"),
+			connections_restore, &k->capsule.network, err);
 	stream_served(server);
 	if (root <= 0 && failure->text[0])
 		*err = *failure;
@@ -464,8 +479,7 @@ static void obey(struct self *k, const struct request *r)
 		kill_tree(k);
 		break;
 	case K_ABORT:
-		if (k->worker > 0)
-			kill(-k->worker, SIGKILL);
+		abort_dump(k);
 		break;
 	}
 }
@@ -486,15 +500,20 @@ static bool serve(struct self *k)
 
 static void loop(struct self *k, int signals)
 {
-	struct pollfd fds[2] = {
+	struct network *network = &k->capsule.network;
+	struct pollfd fds[3] = {
 		{.fd = k->sock, .events = POLLIN},
 		{.fd = signals, .events = POLLIN},
+		{.events = POLLIN},
 	};
 	struct signalfd_siginfo info;
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		fds[2].fd = network->knock;
+		if (poll(fds, LEN(fds), -1) < 0 && errno != EINTR)
 			return;
+		if (fds[2].revents)
+			network_knocked(network);
 		if (fds[1].revents && read(signals, &info, sizeof(info)) > 0)
 			reap(k);
 		if (fds[0].revents && !serve(k))
@@ -569,8 +588,11 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 	}
 	own.engine.work = k.capsule.work;
 	own.engine.carries_sysv = in_capsule(&k);
+	own.engine.tcp = k.capsule.network.is_private;
 	own.engine.deny_io_uring = denies_io_uring(&k);
-	snprintf(r.note, sizeof(r.note), "%s", k.capsule.private.note);
+	snprintf(r.note, sizeof(r.note), "%s%s%s", k.capsule.note,
+		*k.capsule.note && *k.capsule.private.note ? "; " : "",
+		k.capsule.private.note);
 	tell(&k, &r);
 	loop(&k, signals);
 	kill_tree(&k);

@@ -58,7 +58,7 @@ struct report {
 	int status;
 	pid_t root; /* in the PID namespace of the capsule */
 	struct worker_result result;
-	char note[256];
+	char note[520];
 };
 
 /* All that the keeper needs; it gets a copy by fork(2). */

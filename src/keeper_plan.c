@@ -33,6 +33,7 @@ int keeper_plan(
 			.threads = cfg->threads,
 			.full_every = cfg->full_every},
 	};
+	p->capsule.criu = p->engine.criu;
 	if (!engine_find(
 		    cfg->criu, p->engine.criu, sizeof(p->engine.criu), err))
 		return 0;

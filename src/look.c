@@ -12,9 +12,10 @@
 
 #include "log.h"
 #include "proc.h"
+#include "tcp.h"
 #include "util.h"
 
-/* What is looked at, and the namespaces that are right. */
+/* What is looked at. */
 struct look {
 	pid_t pid;
 	const char *comm;
@@ -32,47 +33,6 @@ static void say(struct look *l, const char *what, const char *advice)
 }
 
 /* --- descriptors --- */
-
-/* As /proc/PID/net/tcp has it, see tcp_states.h in Linux. */
-#define TCP_ESTABLISHED_STATE 1
-
-/* The state of this socket inode in a /proc/PID/net file, 0: not there. */
-static unsigned in_table(pid_t pid, const char *table, unsigned long inode)
-{
-	char path[48];
-	auto_file FILE *f = NULL;
-	auto_free char *line = NULL;
-	size_t room = 0;
-	unsigned state;
-	unsigned long i;
-
-	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
-	f = fopen(path, "re");
-	/* The columns of proc_pid_net(5): sl local remote st ... inode */
-	while (f && getline(&line, &room, f) > 0)
-		if (sscanf(line, " %*s %*s %*s %x %*s %*s %*s %*s %*s %lu",
-			    &state, &i) == 2 &&
-			i == inode)
-			return state;
-	return 0;
-}
-
-static void look_at_socket(struct look *l, const struct proc_fd *f)
-{
-	unsigned long inode = 0;
-	unsigned state;
-	char what[64];
-
-	if (sscanf(f->target, "socket:[%lu]", &inode) != 1)
-		return;
-	state = in_table(f->pid, "tcp", inode);
-	if (!state)
-		state = in_table(f->pid, "tcp6", inode);
-	if (state != TCP_ESTABLISHED_STATE)
-		return;
-	snprintf(what, sizeof(what), "descriptor %d, a TCP connection,", f->fd);
-	say(l, what, "it must be closed when a checkpoint is due");
-}
 
 struct device {
 	const char *prefix, *advice;
@@ -121,8 +81,6 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
 		say(l, what, "put io_uring = deny under [capsule]");
-	} else if (!strncmp(f->target, "socket:", 7)) {
-		look_at_socket(l, f);
 	} else {
 		look_at_device(l, f);
 	}
@@ -207,10 +165,76 @@ static void look_at_program(struct look *l)
 			"the command");
 }
 
-unsigned look_at_tree_with(pid_t parent,
+/* --- connections --- */
+
+/* Of the keeper, in its namespaces but for the network. */
+static bool is_pasta(const struct proc_stat *st, pid_t parent)
+{
+	return st->ppid == parent && !strncmp(st->comm, "pasta", 5);
+}
+
+/* The root of the tree below the keeper; 0: it has gone. */
+static pid_t find_root(const struct int_list *tree, pid_t parent)
+{
+	struct proc_stat st;
+
+	for (size_t i = 1; i < tree->n; i++)
+		if (proc_stat(tree->v[i], &st) && st.ppid == parent &&
+			!is_pasta(&st, parent))
+			return tree->v[i];
+	return 0;
+}
+
+static void say_connection(
+	struct look *l, const struct tcp_socket *s, const char *advice)
+{
+	struct proc_stat st = {.comm = "?"};
+	struct look of = {
+		.pid = s->pid, .comm = st.comm, .say = l->say, .arg = l->arg};
+	char remote[TCP_TEXT], what[160];
+
+	proc_stat(s->pid, &st);
+	tcp_show(&s->remote, remote);
+	snprintf(what, sizeof(what), "descriptor %d, a TCP connection to %s,",
+		s->fd, remote);
+	say(&of, what, advice);
+	l->found += of.found;
+}
+
+static void look_at_connections(struct look *l, pid_t root, enum outside policy)
+{
+	bool is_private = other_namespace(root, getpid(), "net");
+	struct tcp_list list = tcp_survey(root);
+
+	for (size_t i = 0; i < list.n; i++) {
+		const struct tcp_socket *s = &list.v[i];
+
+		if (!s->pid || !tcp_is_connected(s))
+			continue;
+		if (!tcp_is_outside(&list, s)) {
+			if (!is_private)
+				say_connection(l, s,
+					"put network = private under "
+					"[capsule]");
+		} else if (!is_private || policy == OUTSIDE_REFUSE) {
+			say_connection(l, s,
+				is_private ? "close it before a checkpoint is "
+					     "due, or put outside_connections "
+					     "= close under [capsule]"
+					   : "close it before a checkpoint is "
+					     "due, or put network = private "
+					     "and outside_connections = close "
+					     "under [capsule]");
+		}
+	}
+	free(list.v);
+}
+
+unsigned look_at_tree_with(pid_t parent, enum outside policy,
 	void (*say_it)(const struct look_finding *f, void *arg), void *arg)
 {
 	struct int_list tree = proc_tree(parent);
+	pid_t root = find_root(&tree, parent);
 	struct look l = {.say = say_it, .arg = arg};
 	/* A capsule has terminals of its own, both ends of them. */
 	bool own_terminals = other_namespace(parent, getpid(), "mnt");
@@ -218,7 +242,7 @@ unsigned look_at_tree_with(pid_t parent,
 	struct proc_stat st;
 
 	for (size_t i = 1; i < tree.n; i++) {
-		if (!proc_stat(tree.v[i], &st))
+		if (!proc_stat(tree.v[i], &st) || is_pasta(&st, parent))
 			continue;
 		l.pid = tree.v[i];
 		l.comm = st.comm;
@@ -234,6 +258,8 @@ unsigned look_at_tree_with(pid_t parent,
 				"with setsid");
 	}
 	free(tree.v);
+	if (root)
+		look_at_connections(&l, root, policy);
 	return l.found;
 }
 
@@ -244,9 +270,9 @@ static void warn(const struct look_finding *f, void *arg)
 		f->comm, f->what, f->advice);
 }
 
-unsigned look_at_tree(pid_t parent)
+unsigned look_at_tree(pid_t parent, enum outside policy)
 {
-	return look_at_tree_with(parent, warn, NULL);
+	return look_at_tree_with(parent, policy, warn, NULL);
 }
 
 /* --- criu and the kernel --- */
@@ -302,32 +328,28 @@ int look_criu_version(const char *criu, struct err *err)
 	return (int)(major_no * 100 + minor_no);
 }
 
-static bool find_tcp(const struct proc_fd *f, void *arg)
-{
-	struct proc_fd *found = arg;
-	unsigned long inode;
-
-	if (sscanf(f->target, "socket:[%lu]", &inode) == 1 &&
-		(in_table(f->pid, "tcp", inode) ||
-			in_table(f->pid, "tcp6", inode)))
-		*found = *f;
-	return !found->pid;
-}
-
 /*
  * Since Linux 6.16 a TCP socket has no SO_PASSCRED, which CRIU before 4.2
  * reads of every socket, be it only a listening one.
  */
 int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
 {
-	struct int_list tree = proc_tree(parent);
-	struct proc_fd found = {0};
+	struct tcp_socket found = {0};
 	struct proc_stat st = {0};
+	struct int_list tree;
+	struct tcp_list l;
+	pid_t root;
 
-	if (criu < 402 && kernel >= 616)
-		for (size_t i = 1; i < tree.n && !found.pid; i++)
-			proc_fds(tree.v[i], find_tcp, &found);
+	if (criu >= 402 || kernel < 616)
+		return 0;
+	tree = proc_tree(parent);
+	root = find_root(&tree, parent);
 	free(tree.v);
+	l = root ? tcp_survey(root) : (struct tcp_list){0};
+	for (size_t i = 0; i < l.n && !found.pid; i++)
+		if (l.v[i].pid)
+			found = l.v[i];
+	free(l.v);
 	if (!found.pid)
 		return 0;
 	proc_stat(found.pid, &st);

@@ -6,15 +6,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "config.h"
 #include "err.h"
 
 /*
  * Look at every process below parent (not at parent itself) for what CRIU
  * cannot dump, and say so with log_warn(): process, descriptor, what to do.
- * Only /proc is read; the processes are not disturbed. Returns the number of
+ * Only /proc is read; the processes are not disturbed. policy says what is to
+ * become of connections with what is outside the tree. Returns the number of
  * findings.
  */
-unsigned look_at_tree(pid_t parent);
+unsigned look_at_tree(pid_t parent, enum outside policy);
 
 /* One thing that cannot be dumped. The texts are only lent. */
 struct look_finding {
@@ -23,7 +25,7 @@ struct look_finding {
 };
 
 /* The same, but call say() for each finding. */
-unsigned look_at_tree_with(pid_t parent,
+unsigned look_at_tree_with(pid_t parent, enum outside policy,
 	void (*say)(const struct look_finding *f, void *arg), void *arg);
 
 /* The version of the program, as major * 100 + minor; -1 with *err. Runs it. */

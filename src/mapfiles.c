@@ -18,7 +18,8 @@ struct mapping {
 	unsigned major, minor; /* of the file */
 	uint64_t inode;
 	bool deleted;
-	bool sysv;  /* a shared memory segment */
+	bool sysv; /* a shared memory segment */
+	bool memfd;
 	char *path; /* as it was, without the mark */
 };
 
@@ -46,13 +47,13 @@ struct mapfiles {
 static const char mark[] = " (deleted)";
 
 /*
- * Files of the kernel's own, which criu knows by their device: a memfd,
- * shared memory without a name, System V's, huge pages.
+ * Files of the kernel's own, which criu knows by their device: shared memory
+ * without a name, System V's, huge pages.
  */
 static bool is_known_to_criu(const char *path)
 {
 	static const char *const known[] = {
-		"/memfd:", "/dev/zero", "/SYSV", "/anon_hugepage"};
+		"/dev/zero", "/SYSV", "/anon_hugepage"};
 
 	for (size_t i = 0; i < LEN(known); i++)
 		if (!strncmp(path, known[i], strlen(known[i])))
@@ -106,6 +107,7 @@ static bool parse_line(
 			is_known_by_name(m, *path)))
 		return false;
 	m->deleted = cut_mark(*path);
+	m->memfd = !strncmp(*path, "/memfd:", 7);
 	return true;
 }
 
@@ -370,8 +372,15 @@ static int make_empty(
 static int find_file(
 	const struct mapfiles *all, const struct mapping *m, struct err *err)
 {
-	int fd = m->deleted ? open_by_other_name(m) : open_by_name(m);
+	int fd = -1;
 
+	/*
+	 * Of one that nobody has open criu makes shared memory without a name.
+	 * It would do so of any other as well, and share it no more.
+	 */
+	if (m->memfd)
+		return open_by_descriptor(all, m);
+	fd = m->deleted ? open_by_other_name(m) : open_by_name(m);
 	if (fd < 0)
 		fd = open_by_descriptor(all, m);
 	return fd < 0 ? copy_file(all, m, err) : fd;

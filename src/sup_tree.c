@@ -99,6 +99,7 @@ void sup_forget_generation(struct sup *u)
 {
 	json_decref((json_t *)(uintptr_t)u->plan.manifest);
 	u->plan.manifest = NULL;
+	u->plan.capsule.network = NULL;
 	store_close(u->plan.capsule.generation);
 	u->plan.capsule.generation = NULL;
 }
@@ -119,6 +120,8 @@ static int open_generation(struct sup *u)
 		if (u->plan.capsule.generation)
 			u->plan.manifest =
 				store_manifest(u->s->step->dir, u->gen, &err);
+		u->plan.capsule.network =
+			json_object_get(u->plan.manifest, "network");
 		if (u->plan.manifest)
 			return 0;
 		log_warn("checkpoint %u cannot be used: %s", u->gen, err.text);
@@ -183,7 +186,7 @@ void sup_look(struct sup *u)
 {
 	struct err err;
 
-	look_at_tree(u->keeper.pid);
+	look_at_tree(u->keeper.pid, u->s->cfg->outside);
 	if (u->plan.engine.criu[0] && !u->checker.pid &&
 		helper_start(&u->checker, check_work, u, &err))
 		log_debug("cannot look at criu: %s", err.text);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "archives.h"
+#include "connections.h"
 #include "files.h"
 #include "proc.h"
 #include "rollback.h"
@@ -40,6 +41,8 @@ struct archiver {
 	struct archives archives; /* on their way into the store */
 	struct capture_extra extra[ARCHIVES_MAX + 1 + SYSV_STREAMS];
 	size_t n_extra;
+	const struct network *network;
+	bool stop; /* the tree is to be left stopped by this, not by criu */
 };
 
 static _Noreturn void archive(struct archiver *a, const struct carry *c, int go)
@@ -116,6 +119,10 @@ static int while_frozen(void *arg)
 	if (!a->written)
 		return -1;
 	a->threads = list_threads(a->survey.root);
+	if (connections_are_whole(a->network, a->survey.root, a->err))
+		return -1;
+	if (a->stop)
+		connections_stop(a->network, a->survey.root);
 	/* What lies in criu's pipes is the tree's own memory, and no copy. */
 	if (stream_drain(a->capture, a->err))
 		return -1;
@@ -151,16 +158,16 @@ static json_t *make_manifest(const struct worker_dump *d,
 	if (!m ||
 		json_object_update_new(m,
 			json_pack(
-				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:o, "
-				"s:o, s:o, s:o}",
+				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:O, "
+				"s:o, s:o, s:o, s:o}",
 				"time", now_wall(), "leave", d->leave,
 				"deny_io_uring", d->deny_io_uring, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
-				"last_pid", (int)capsule_last_pid(), "outside",
-				outside, "written", a->written, "threads",
-				a->threads, "private",
-				private_list(&c->private)))) {
+				"last_pid", (int)capsule_last_pid(), "network",
+				c->network.record, "outside", outside,
+				"written", a->written, "threads", a->threads,
+				"private", private_list(&c->private)))) {
 		json_decref(m);
 		return NULL;
 	}
@@ -187,8 +194,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	a->capture = stream_capture(w, e->work, a->extra, a->n_extra, &r->err);
 	if (!a->capture)
 		return -1;
-	ret = engine_dump(
-		e, d->root, d->leave, outside, while_frozen, a, &r->err);
+	ret = engine_dump(e, d->root, d->leave && !a->stop, outside,
+		while_frozen, a, &r->err);
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
@@ -314,6 +321,8 @@ static int dump(const struct engine *e, const struct capsule *c,
 			.capsule = c,
 			.snapshot_limit = d->snapshot_limit},
 		.contents = -1,
+		.network = &c->network,
+		.stop = d->leave && c->network.is_private,
 	};
 	json_t *outside = files_outside(d->root, &r->err);
 
@@ -352,7 +361,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	signal(SIGXFSZ, SIG_IGN);
 	/* So is the end of a stream that could not be stored. */
 	signal(SIGPIPE, SIG_IGN);
-	if (!check_space(&own, &r->err) && !dump(e, c, &own, r))
+	if (!connections_fit(&c->network, d->outside, d->root, &r->err) &&
+		!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		r->rss = (uint64_t)usage.ru_maxrss * 1024;

@@ -36,6 +36,7 @@ struct worker_dump {
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
 	struct carry carry;
+	enum outside outside;
 	uint64_t snapshot_limit; /* see rollback.h */
 };
 

@@ -179,8 +179,14 @@ want_messages() {
 # The children of the supervisor: its keeper, and what that has
 keeper_of() { pgrep -P "$1" -x checkpt-keeper | head -n 1; }
 
-# root_of SUPERVISOR: the command's process, as the host sees it
-root_of() { pgrep -P "$(keeper_of "$1")" | head -n 1; }
+# root_of SUPERVISOR: the command's process, as the host sees it; pasta is the
+# keeper's child, too
+root_of() {
+	local p
+	for p in $(pgrep -P "$(keeper_of "$1")"); do
+		[[ $(<"/proc/$p/comm") == pasta* ]] || { echo "$p"; return; }
+	done
+}
 
 # nothing_left: no process that has to do with this test; HOME tells, but for
 # criu and what it starts, which have a clean environment

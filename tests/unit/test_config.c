@@ -463,6 +463,14 @@ static void test_wrong_values(void **state)
 		{"local", "time_limit", "1 h", "bad duration '1 h'"},
 		{"capsule", "isolation", "full",
 			"'full' is none of auto, user, none"},
+		{"capsule", "network", "own", "'own' is none of auto, private"},
+		{"capsule", "outside_connections", "keep", "'keep' is none of"},
+		{"capsule", "ports", "80 x", "'x' is not a port"},
+		{"capsule", "ports", "0", "'0' is not a port"},
+		{"capsule", "ports", "65536", "'65536' is not a port"},
+		{"capsule", "ports", "80:", "'80:' is not a port"},
+		{"capsule", "ports", ":80", "':80' is not a port"},
+		{"capsule", "ports", "1:2:3", "'1:2:3' is not a port"},
 		{"capsule", "private_dirs", "/a b", "'b' is not an absolute"},
 		{"capsule", "private_dirs", "/a //", "root cannot be"},
 		{"capsule", "private_dirs", "/a/..", "'.' or '..'"},
@@ -947,7 +955,7 @@ static void test_shipped_file(void **state)
 	assert_null(strstr(origins, "built-in"));
 	for (p = strstr(open, " =\n"); p; p = strstr(p + 1, " =\n"))
 		n++;
-	assert_int_equal(n, 5);
+	assert_int_equal(n, 6);
 	assert_non_null(strstr(open, "\nlock =\n"));
 }
 
@@ -999,7 +1007,7 @@ static void test_manual(void **state)
 			fail_msg("the manual does not name %s", line);
 		keys++;
 	}
-	assert_int_equal(keys, 41);
+	assert_int_equal(keys, 45);
 	assert_non_null(strstr(manual, "\n.It Cm lock "));
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "criu_log.h"
 #include "engine.h"
 #include "tree.h"
 #include "util.h"
@@ -26,7 +27,7 @@
 static void explain(const char *log, struct err *err)
 {
 	memset(err, 0, sizeof(*err));
-	engine_explain(log, "the dump failed", err);
+	criu_log_explain(log, "the dump failed", err);
 	if (strncmp(err->text, "the dump failed", 15) != 0)
 		fail_msg("does not begin with what failed: %s", err->text);
 	if (strchr(err->text, '\n'))
