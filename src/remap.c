@@ -140,10 +140,9 @@ static int seize_thread(pid_t tid, struct err *err)
 		sig = WSTOPSIG(status);
 		if (is_event_stop(status) && sig == SIGSTOP)
 			return 0;
-		if (is_event_stop(status))
-			sig = 0;
-		else if (!ptrace(PTRACE_GETSIGINFO, tid, NULL, &info) &&
-			 is_from_the_stop(&info))
+		if (is_event_stop(status) ||
+			(!ptrace(PTRACE_GETSIGINFO, tid, NULL, &info) &&
+				is_from_the_stop(&info)))
 			sig = 0;
 		if (resume(tid, sig, err))
 			return -1;
