@@ -33,7 +33,7 @@ prepare() {
 	cp "$zoo/pace" "$zoo/programs/$1"/* "$d/new"
 	rm -f "$d/new/about" "$d/new/prepare"
 	if [ -e "$zoo/programs/$1/prepare" ]; then
-		(cd "$d/new" && "$zoo/programs/$1/prepare") \
+		(cd "$d/new" && zoo=$zoo "$zoo/programs/$1/prepare") \
 			</dev/null >"$d/prepare.log" 2>&1 || return
 	fi
 	mv "$d/new" "$d/data"
@@ -171,6 +171,7 @@ last_reason() { field "$(grep '"reason":' "$1" 2>/dev/null | tail -n 1)" reason;
 # difference NAME MODE: what is not as in the uninterrupted run, in words
 difference() {
 	local plain=$space/$1/plain this=$space/$1/$2
+	[ "$(<"$plain/status")" = 0 ] || { echo "uninterrupted, it failed"; return; }
 	cmp -s "$plain/status" "$this/status" || {
 		echo "exit status $(cat "$this/status" 2>/dev/null), not $(<"$plain/status")"
 		return
@@ -205,6 +206,8 @@ judge() {
 			result "$1" "$2" wrong "$why"
 		elif enough; then
 			result "$1" "$2" works "$(went)"
+		elif [ "$refusals" -gt 0 ]; then
+			result "$1" "$2" refused "$(why_refused "$run" "$3")"
 		else
 			result "$1" "$2" wrong "too few interruptions: $(went)"
 		fi
