@@ -26,7 +26,9 @@ packages_of() {
 
 # version NAME: of the first of its packages, as its authors count
 version() {
-	dpkg-query -W -f '${Version}' "$(about "$1" packages | xargs -n 1 | head -n 1)" |
+	local first
+	read -r first _ < <(about "$1" packages)
+	dpkg-query -W -f '${Version}' "$first" |
 		sed 's/^[0-9]*://; s/-[^-]*$//; s/[+~].*//'
 }
 
@@ -49,7 +51,7 @@ prepare() {
 	cp "$zoo/pace" "$zoo/programs/$1"/* "$d/new"
 	rm -f "$d/new/about" "$d/new/prepare"
 	if [ -e "$zoo/programs/$1/prepare" ]; then
-		(cd "$d/new" && zoo=$zoo "$zoo/programs/$1/prepare") \
+		(cd "$d/new" && ZOO=$zoo "$zoo/programs/$1/prepare") \
 			</dev/null >"$d/prepare.log" 2>&1 || return
 	fi
 	mv "$d/new" "$d/data"
