@@ -217,7 +217,7 @@ why_refused() {
 # short: did it end too early, and may it be tried again? On a machine that is
 # busy a checkpoint may take longer than the program.
 short() {
-	[ "$end" = finished ] && ! enough && [ "$refusals" = 0 ] && [ $((tries++)) -lt 3 ]
+	[ "$end" = finished ] && ! enough && [ "$refusals" = 0 ] && [ $((tries++)) -lt 4 ]
 }
 
 # judge NAME MODE JOURNAL: after chop; writes the result
