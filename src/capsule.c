@@ -86,6 +86,19 @@ static int mount_proc(struct err *err)
 	return 0;
 }
 
+/*
+ * Terminals of its own: those of the host belong to users that do not exist
+ * here, and criu makes a terminal anew with its owner. /dev/ptmx finds the
+ * instance that is mounted beside it.
+ */
+static int mount_devpts(struct err *err)
+{
+	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		    "newinstance,ptmxmode=0666,mode=0620"))
+		return err_set(err, errno, "mount /dev/pts");
+	return 0;
+}
+
 /* --- capabilities --- */
 
 /* glibc has no wrapper; see capset(2). */
@@ -502,7 +515,7 @@ static int enter_namespaces(struct capsule *c, const struct config *cfg,
 	c->has_user_ns = plan->uid != 0;
 	if (c->has_user_ns && map_ids(plan->uid, plan->gid, err))
 		return -1;
-	if (mount_proc(err))
+	if (mount_proc(err) || mount_devpts(err))
 		return -1;
 	if (private_dirs(c, cfg, plan->scratch, plan->generation, err))
 		return -1;

@@ -14,7 +14,8 @@ struct invocation {
 	const char *chain; /* --chain, or NULL */
 	/* Of some commands only; NULL where it is not given. */
 	const char *step, *older_than, *state;
-	bool dry_run, json;
+	const char *watch_for;
+	bool dry_run, json, prove;
 	char *const *sets; /* settings of the command line, key=value */
 	size_t n_sets;
 	char *const *self_argv; /* the whole command line */
@@ -33,5 +34,10 @@ int cmd_verify(struct invocation *in);  /* verify CHAIN [GENERATION] */
 int cmd_export(struct invocation *in);  /* export CHAIN GENERATION DIR */
 int cmd_purge(struct invocation *in);   /* purge [CHAIN...] */
 int cmd_config(struct invocation *in);  /* config */
+/* check [-- COMMAND [ARG...]]; loads the configuration itself */
+int cmd_check(struct invocation *in);
+
+/* What `COMMAND --help' prints, where that is not the help of all. */
+extern const char cmd_check_help[];
 
 #endif

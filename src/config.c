@@ -10,12 +10,7 @@
 #include "config_origin.h"
 #include "util.h"
 
-#ifndef SYSCONFDIR
-#define SYSCONFDIR "/etc"
-#endif
-
-#define SITE_FILE SYSCONFDIR "/checkpointer.ini"
-#define PREFIX    "CHECKPOINTER_"
+#define PREFIX "CHECKPOINTER_"
 
 /* What is being loaded, and the value that is being looked at. */
 struct load {
@@ -451,8 +446,7 @@ int config_load_files(struct config *cfg, const char *site, const char *user,
 	return l.mistakes;
 }
 
-/* The user's file, or NULL if there is no home to look in. */
-static char *user_file(void)
+char *config_user_file(void)
 {
 	const char *dir = getenv("XDG_CONFIG_HOME");
 	const char *home = config_home();
@@ -465,9 +459,9 @@ static char *user_file(void)
 
 int config_load(struct config *cfg, const char *const *sets, size_t n_sets)
 {
-	auto_free char *user = user_file();
+	auto_free char *user = config_user_file();
 
-	return config_load_files(cfg, SITE_FILE, user, sets, n_sets);
+	return config_load_files(cfg, CONFIG_SITE_FILE, user, sets, n_sets);
 }
 
 void config_free(struct config *cfg)

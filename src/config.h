@@ -17,6 +17,13 @@ enum isolation {
 	ISOLATION_NONE, /* the host's namespaces, a capable criu */
 };
 
+/* Whether the command may have an io_uring, which CRIU cannot dump. */
+enum io_uring {
+	IO_URING_AUTO, /* denied to programs that are known to use it */
+	IO_URING_ALLOW,
+	IO_URING_DENY,
+};
+
 /* Whether the pages of a checkpoint are compressed. */
 enum compression {
 	COMPRESSION_AUTO, /* where the target is slower than compressing */
@@ -37,6 +44,13 @@ enum method {
 enum dependents {
 	DEPENDENTS_MOVE, /* they wait for the successor instead */
 	DEPENDENTS_LEAVE,
+};
+
+/* Files that are not what they were when the checkpoint was made. */
+enum rollback {
+	ROLLBACK_TRUNCATE, /* back to what they were, as far as can be */
+	ROLLBACK_KEEP,     /* stay as they are */
+	ROLLBACK_REFUSE,   /* nothing is restored */
 };
 
 /* One NAME=value of [environment]. */
@@ -84,6 +98,11 @@ struct config {
 	enum isolation isolation;
 	char *private_dirs; /* space-separated absolute paths */
 	char *scratch; /* where private files lie: "auto", "memory", path */
+	enum io_uring io_uring;
+
+	/* [files] */
+	enum rollback rollback;
+	uint64_t snapshot_limit; /* bytes of one file, 0: none is kept */
 
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */
@@ -116,6 +135,14 @@ struct config {
  * used when that is 0, and is to be released with config_free() in any case.
  */
 int config_load(struct config *cfg, const char *const *sets, size_t n_sets);
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+
+/* The site's file, and the user's: owned, NULL if there is no home. */
+#define CONFIG_SITE_FILE SYSCONFDIR "/checkpointer.ini"
+char *config_user_file(void);
 
 /* The layers of config_load, with the two files named, for tests. */
 int config_load_files(struct config *cfg, const char *site, const char *user,

@@ -26,10 +26,12 @@ enum kind {
 	KIND_BYTES,     /* uint64_t */
 	KIND_SIGNALS,   /* sigset_t */
 	KIND_ISOLATION, /* an enum, as those below */
+	KIND_IO_URING,
 	KIND_LEVEL,
 	KIND_METHOD,
 	KIND_DEPENDENTS,
 	KIND_COMPRESSION,
+	KIND_ROLLBACK,
 	KIND_SWITCH, /* unsigned, 0 or 1 */
 };
 
@@ -315,6 +317,12 @@ static const char *const isolation_name[] = {
 	[ISOLATION_NONE] = "none",
 };
 
+static const char *const io_uring_name[] = {
+	[IO_URING_AUTO] = "auto",
+	[IO_URING_ALLOW] = "allow",
+	[IO_URING_DENY] = "deny",
+};
+
 static const char *const method_name[] = {
 	[METHOD_SUBMIT] = "submit",
 	[METHOD_REQUEUE] = "requeue",
@@ -331,6 +339,12 @@ static const char *const compression_name[] = {
 	[COMPRESSION_ZSTD] = "zstd",
 };
 
+static const char *const rollback_name[] = {
+	[ROLLBACK_TRUNCATE] = "truncate",
+	[ROLLBACK_KEEP] = "keep",
+	[ROLLBACK_REFUSE] = "refuse",
+};
+
 static const char *const switch_name[] = {"no", "yes"};
 
 /* The words that a kind allows, by number. */
@@ -340,10 +354,12 @@ static const struct words {
 	size_t n;
 } words[] = {
 	{KIND_ISOLATION, isolation_name, LEN(isolation_name)},
+	{KIND_IO_URING, io_uring_name, LEN(io_uring_name)},
 	{KIND_LEVEL, log_level_name, LOG_N_LEVELS},
 	{KIND_METHOD, method_name, LEN(method_name)},
 	{KIND_DEPENDENTS, dependents_name, LEN(dependents_name)},
 	{KIND_COMPRESSION, compression_name, LEN(compression_name)},
+	{KIND_ROLLBACK, rollback_name, LEN(rollback_name)},
 	{KIND_SWITCH, switch_name, LEN(switch_name)},
 };
 
@@ -417,6 +433,9 @@ const struct key config_keys[] = {
 	KEY(capsule, private_dirs, DIRS, private_dirs, "/tmp /var/tmp /dev/shm",
 		0, 0),
 	KEY(capsule, scratch, SCRATCH, scratch, "auto", 0, 0),
+	KEY(capsule, io_uring, IO_URING, io_uring, "auto", 0, 0),
+	KEY(files, rollback, ROLLBACK, rollback, "truncate", 0, 0),
+	KEY(files, snapshot_limit, BYTES, snapshot_limit, "64M", 0, 0),
 	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
 	KEY(criu, ghost_limit, BYTES, ghost_limit, "1G", 0, 0),
 	KEY(criu, extra, LINES, criu_extra, "", 0, 0),
@@ -428,7 +447,7 @@ const struct key config_keys[] = {
 const size_t config_n_keys = LEN(config_keys);
 
 const char *const config_sections[] = {"checkpoint", "signals", "local",
-	"slurm", "capsule", "criu", "environment", "log", "site"};
+	"slurm", "capsule", "files", "criu", "environment", "log", "site"};
 
 const size_t config_n_sections = LEN(config_sections);
 
@@ -488,10 +507,12 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 	case KIND_SIGNALS:
 		return set_signals(text, field, err);
 	case KIND_ISOLATION:
+	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
 	case KIND_COMPRESSION:
+	case KIND_ROLLBACK:
 	case KIND_SWITCH:
 		return set_word(key, text, field, err);
 	}
@@ -520,10 +541,12 @@ char *key_get(const struct config *cfg, const struct key *key)
 	case KIND_SIGNALS:
 		return show_signals(field);
 	case KIND_ISOLATION:
+	case KIND_IO_URING:
 	case KIND_LEVEL:
 	case KIND_METHOD:
 	case KIND_DEPENDENTS:
 	case KIND_COMPRESSION:
+	case KIND_ROLLBACK:
 	case KIND_SWITCH:
 		return xstrdup(
 			words_of(key->kind)->names[*(const unsigned *)field]);

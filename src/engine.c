@@ -7,12 +7,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "files.h"
+#include "log.h"
+#include "mapfiles.h"
 #include "proc.h"
+#include "questions.h"
 #include "util.h"
 
 int engine_find(const char *name, char *path, size_t size, struct err *err)
@@ -56,8 +60,11 @@ static const struct hint hints[] = {
 		"this criu is too old for this kernel: install CRIU 4.1 or "
 		"newer"},
 	{"io_uring",
-		"CRIU cannot dump io_uring: turn it off in the program, for "
-		"Node.js with UV_USE_IO_URING=0 under [environment]"},
+		"CRIU cannot dump an io_uring: put io_uring = deny under "
+		"[capsule]"},
+	{"send_fds failed",
+		"a process has a descriptor that may not be handed on, as an "
+		"io_uring may not: put io_uring = deny under [capsule]"},
 	{"Connected TCP socket",
 		"a network connection is open: close it, or keep both ends "
 		"inside the command"},
@@ -186,6 +193,7 @@ struct command {
 	const json_t *outside;
 	pid_t root; /* a dump; 0: a restore */
 	bool stop;
+	int ask; /* what criu asks goes here, see questions.h; -1: nowhere */
 	char **argv;
 	size_t n;
 	struct int_list lent; /* descriptors for criu; ours until it runs */
@@ -347,6 +355,15 @@ static void release_command(struct command *c)
 }
 
 /*
+ * What is restored has the filters of the criu that restores it. Where criu
+ * is not privileged it has seen none at the dump, see questions.c.
+ */
+static bool inherits_filter(const struct command *c)
+{
+	return !c->root && c->e->deny_io_uring && c->e->unprivileged;
+}
+
+/*
  * In the child, returns only if it cannot. The parent has threads: another
  * one may have held a lock when this process was forked, so only what a
  * signal handler may do is done here; see fork(2).
@@ -362,7 +379,9 @@ static void become_criu(const struct command *c, char *const env[])
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* criu goes there as well, but runs scripts before that. */
-	if (redirect_streams(c->e->work) && !fchdir(c->e->work))
+	if (redirect_streams(c->e->work) && !fchdir(c->e->work) &&
+		(!inherits_filter(c) || !questions_deny_io_uring()) &&
+		(c->ask < 0 || !questions_ask(c->ask)))
 		execve(c->e->criu, c->argv, env);
 }
 
@@ -483,50 +502,99 @@ static int answer_hook(const struct hook *h, int (*frozen)(void *), void *arg)
 	return write_all(h->answer, answer, strlen(answer));
 }
 
-/* Until criu has ended, or will not ask any more; its status. */
-static int attend(pid_t criu, const struct hook *h, int (*frozen)(void *),
-	void *arg, struct err *err)
+/* What a dump of criu's wants to know meanwhile. */
+struct attendance {
+	pid_t criu;
+	struct hook hook;
+	struct questions *questions; /* NULL: none */
+	struct err why;            /* of what could not be answered */
+	int (*frozen)(void *);
+	void *arg;
+};
+
+/* Until criu has ended; its status. */
+static int attend(struct attendance *a, struct err *err)
 {
-	auto_close int end = (int)syscall(SYS_pidfd_open, criu, 0);
-	struct pollfd fds[2] = {
-		{.fd = h->asked, .events = POLLIN},
+	auto_close int end = (int)syscall(SYS_pidfd_open, a->criu, 0);
+	struct pollfd fds[3] = {
+		{.fd = a->hook.asked, .events = POLLIN},
 		{.fd = end, .events = POLLIN},
+		{.fd = a->questions ? questions_fd(a->questions) : -1,
+			.events = POLLIN},
 	};
-	bool asked = false;
 
 	if (end < 0) {
-		kill(criu, SIGKILL);
-		wait_for(criu);
+		kill(a->criu, SIGKILL);
+		wait_for(a->criu);
 		return err_set(err, errno, "pidfd_open");
 	}
-	while (!asked && !fds[1].revents) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+	while (!fds[1].revents) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			break;
-		if (fds[0].revents & POLLIN)
-			asked = !answer_hook(h, frozen, arg);
+		if (fds[2].revents & POLLIN)
+			questions_answer(a->questions, &a->why);
+		else if (fds[2].revents)
+			fds[2].fd = -1;
+		if (fds[0].revents & POLLIN &&
+			!answer_hook(&a->hook, a->frozen, a->arg))
+			fds[0].fd = -1;
 	}
-	return wait_for(criu);
+	return wait_for(a->criu);
+}
+
+/* Its end for criu is in c->ask, and the other one returned; -1: not needed. */
+static int make_questions(struct command *c, struct err *err)
+{
+	int sock[2];
+
+	if (!c->e->unprivileged ||
+		(!c->e->deny_io_uring && !mapfiles_needed(c->root)))
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+		return err_set(err, errno, "socketpair");
+	c->ask = sock[1];
+	return sock[0];
+}
+
+static pid_t start_dump(
+	struct command *c, struct attendance *a, struct err *err)
+{
+	auto_close int questions = make_questions(c, err);
+
+	a->criu = start_criu(c, err);
+	release_fd(&c->ask);
+	if (a->criu > 0 && questions >= 0) {
+		a->questions = questions_new(
+			questions, c->root, c->e->ghost_limit, &a->why);
+		if (!a->questions)
+			log_debug("%s", a->why.text);
+	}
+	return a->criu;
 }
 
 int engine_dump(const struct engine *e, pid_t root, bool stop,
 	const json_t *outside, int (*frozen)(void *), void *arg,
 	struct err *err)
 {
-	struct command c = {
-		.e = e, .outside = outside, .root = root, .stop = stop};
-	struct hook h = {-1, -1};
+	struct command c = {.e = e,
+		.outside = outside,
+		.root = root,
+		.stop = stop,
+		.ask = -1};
+	struct attendance a = {
+		.hook = {-1, -1}, .frozen = frozen, .arg = arg};
 	int status = -1;
-	pid_t pid = -1;
 
-	if (!make_hook(&h, e->work, err))
-		pid = start_criu(&c, err);
-	if (pid > 0) {
-		status = attend(pid, &h, frozen, arg, err);
+	if (!make_hook(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
+		status = attend(&a, err);
 		if (status)
 			explain_file(
 				e->work, "dump.log", "the dump failed", err);
+		if (status && a.why.text[0])
+			*err = a.why;
 	}
-	end_hook(&h, e->work);
+	questions_free(a.questions);
+	end_hook(&a.hook, e->work);
 	return status ? -1 : 0;
 }
 
@@ -545,7 +613,7 @@ static pid_t restored_root(int dir, struct err *err)
 pid_t engine_restore(
 	const struct engine *e, const json_t *outside, struct err *err)
 {
-	struct command c = {.e = e, .outside = outside};
+	struct command c = {.e = e, .outside = outside, .ask = -1};
 	pid_t pid, root = -1;
 
 	unlinkat(e->work, pid_file, 0);

@@ -13,6 +13,8 @@
 
 #include "log.h"
 #include "proc.h"
+#include "programs.h"
+#include "questions.h"
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
@@ -145,7 +147,9 @@ _Noreturn static void become_command(const struct self *k, int report_fd)
 	 */
 	setsid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (!capsule_drop_caps(&k->capsule, &err)) {
+	if (p->engine.deny_io_uring && questions_deny_io_uring())
+		err_set(&err, errno, "deny io_uring");
+	else if (!capsule_drop_caps(&k->capsule, &err)) {
 		execvp(p->argv[0], p->argv);
 		err_set(&err, errno, "cannot run %s", p->argv[0]);
 	}
@@ -224,6 +228,8 @@ static void begin_dump(struct self *k, const struct request *r)
 		.root = k->root,
 		.facts = k->plan->facts,
 		.store = k->plan->store,
+		.snapshot_limit = k->plan->cfg->snapshot_limit,
+		.deny_io_uring = k->plan->engine.deny_io_uring,
 	};
 
 	d.store.room = r->room;
@@ -298,17 +304,26 @@ static void mark_restored(const struct self *k)
  * Behind a last dump only the supervisor itself has written to the streams,
  * until the generation is restored: then a leg that died has gone on.
  */
-static int roll_back(const struct self *k, struct err *err)
+static bool roll_back(const struct self *k, struct report *report)
 {
 	const struct keeper_plan *p = k->plan;
+	struct rollback_job r = {
+		.list = json_object_get(p->manifest, "written"),
+		.generation = p->capsule.generation,
+		.gen = p->gen,
+		.keep = p->step,
+		.policy = p->cfg->rollback,
+	};
+	enum rollback_result result;
 	char mark[32];
-	bool went_on;
 
 	mark_name(k, mark);
-	went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
-		  !faccessat(p->step, mark, F_OK, 0);
-	return rollback_apply(json_object_get(p->manifest, "written"), p->step,
-		p->gen, went_on, err);
+	r.went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
+		    !faccessat(p->step, mark, F_OK, 0);
+	result = rollback_apply(&r, &report->result.err);
+	if (result == ROLLBACK_FATAL)
+		report->type = R_RESTORE_REFUSED;
+	return result == ROLLBACK_DONE;
 }
 
 /* In a capsule they are: it is as empty as this one. */
@@ -363,8 +378,7 @@ static void restore(struct self *k)
 	struct report r = {.type = R_RESTORE_FAILED};
 	double start = now_mono();
 
-	if (!numbers_are_free(k, &r.result.err) &&
-		!roll_back(k, &r.result.err) &&
+	if (!numbers_are_free(k, &r.result.err) && roll_back(k, &r) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = run_criu(k, &r.result.err);
 	if (capsule_lend_caps(&k->capsule, false, &r.result.err))
@@ -497,6 +511,20 @@ static int set_up(struct self *k, int *signals, struct err *err)
 	return capsule_enter(&k->capsule, p->cfg, &p->capsule, p->cwd, err);
 }
 
+/* A command that is restored has what it had. */
+static bool denies_io_uring(const struct self *k)
+{
+	const struct keeper_plan *p = k->plan;
+
+	if (!in_capsule(k))
+		return false;
+	if (p->manifest)
+		return json_is_true(
+			json_object_get(p->manifest, "deny_io_uring"));
+	return p->cfg->io_uring == IO_URING_DENY ||
+	       (p->cfg->io_uring == IO_URING_AUTO && programs_uring(p->argv));
+}
+
 _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 {
 	struct self k = {.plan = plan, .sock = sock};
@@ -518,6 +546,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 		_exit(1);
 	}
 	own.engine.work = k.capsule.work;
+	own.engine.deny_io_uring = denies_io_uring(&k);
 	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
 	tell(&k, &r);
 	loop(&k, signals);

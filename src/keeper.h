@@ -50,6 +50,7 @@ enum report_type {
 	R_DUMP_FAILED,
 	R_RESTORED,
 	R_RESTORE_FAILED,
+	R_RESTORE_REFUSED, /* another generation must not be tried either */
 };
 
 struct report {
@@ -75,6 +76,14 @@ struct keeper_plan {
 	json_t *facts;          /* for the manifest of a dump */
 	const json_t *manifest; /* of the generation to restore, or NULL */
 };
+
+/*
+ * What the configuration says about it; the rest is for the caller to fill in.
+ * -1 with *err if there is no criu: the plan does but for dumps and restores,
+ * and engine.criu is "".
+ */
+int keeper_plan(
+	struct keeper_plan *p, const struct config *cfg, struct err *err);
 
 struct keeper {
 	pid_t pid; /* 0: none */

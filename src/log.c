@@ -17,6 +17,8 @@ const char *const log_level_name[LOG_N_LEVELS] = {
 
 static enum log_level shown = LOG_INFO;
 static int log_fd = -1;
+static void (*diverted)(enum log_level level, const char *text, void *arg);
+static void *diverted_arg;
 
 void log_set_level(enum log_level level)
 {
@@ -26,6 +28,13 @@ void log_set_level(enum log_level level)
 void log_set_file(int fd)
 {
 	log_fd = fd;
+}
+
+void log_divert(void (*to)(enum log_level level, const char *text, void *arg),
+	void *arg)
+{
+	diverted = to;
+	diverted_arg = arg;
 }
 
 static void put(int fd, const char *line, size_t n)
@@ -69,6 +78,11 @@ static void say(enum log_level level, const char *fmt, va_list ap)
 	n = (size_t)snprintf(
 		line, sizeof(line), "checkpointer: %s", mark[level]);
 	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+	if (diverted) {
+		diverted(level, line + n, diverted_arg);
+		errno = saved;
+		return;
+	}
 	n = strlen(line);
 	line[n++] = '\n';
 	put(STDERR_FILENO, line, n);

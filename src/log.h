@@ -25,6 +25,13 @@ void log_set_level(enum log_level level);
 void log_set_file(int fd);
 
 /*
+ * Give what would be shown to say() instead, without the program's name and the
+ * level in front; with NULL, show it again.
+ */
+void log_divert(void (*say)(enum log_level level, const char *text, void *arg),
+	void *arg);
+
+/*
  * Each writes one line with one write(2), keeps errno, and never fails:
  * a message that cannot be written is lost.
  */

@@ -19,13 +19,16 @@ struct look {
 	pid_t pid;
 	const char *comm;
 	unsigned found;
+	void (*say)(const struct look_finding *f, void *arg);
+	void *arg;
 };
 
 static void say(struct look *l, const char *what, const char *advice)
 {
+	const struct look_finding f = {l->pid, l->comm, what, advice};
+
 	l->found++;
-	log_warn("process %d (%s): %s cannot be checkpointed; %s", l->pid,
-		l->comm, what, advice);
+	l->say(&f, l->arg);
 }
 
 /* --- descriptors --- */
@@ -118,8 +121,7 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
 		say(l, what,
-			"turn it off in the program; for Node.js put "
-			"UV_USE_IO_URING=0 under [environment]");
+			"put io_uring = deny under [capsule]");
 	} else if (!strncmp(f->target, "socket:", 7)) {
 		look_at_socket(l, f);
 	} else {
@@ -142,15 +144,9 @@ static void look_at_maps(struct look *l)
 	while (f && getline(&line, &room, f) > 0) {
 		const char *name = strchr(line, '/');
 
-		if (!name || !strstr(name, " (deleted)") ||
-			!strncmp(name, "/memfd:", 7) ||
-			!strncmp(name, "/dev/zero", 9))
+		if (!name || strncmp(name, "/SYSV", 5))
 			continue;
-		say(l,
-			strncmp(name, "/SYSV", 5)
-				? "a mapped file that was deleted (as Python's "
-				  "multiprocessing does)"
-				: "System V shared memory",
+		say(l, "System V shared memory",
 			"it must be gone when a checkpoint is due");
 		return;
 	}
@@ -213,10 +209,13 @@ static void look_at_program(struct look *l)
 			"the command");
 }
 
-unsigned look_at_tree(pid_t parent)
+unsigned look_at_tree_with(pid_t parent,
+	void (*say_it)(const struct look_finding *f, void *arg), void *arg)
 {
 	struct int_list tree = proc_tree(parent);
-	struct look l = {0};
+	struct look l = {.say = say_it, .arg = arg};
+	/* A capsule has terminals of its own, both ends of them. */
+	bool own_terminals = other_namespace(parent, getpid(), "mnt");
 	struct proc_stat st;
 
 	for (size_t i = 1; i < tree.n; i++) {
@@ -229,13 +228,25 @@ unsigned look_at_tree(pid_t parent)
 		look_at_namespaces(&l, parent);
 		look_at_program(&l);
 		look_at_tracer(&l);
-		if (st.tty)
+		if (st.tty && !own_terminals)
 			say(&l, "a controlling terminal",
 				"start the program without one, for example "
 				"with setsid");
 	}
 	free(tree.v);
 	return l.found;
+}
+
+static void warn(const struct look_finding *f, void *arg)
+{
+	(void)arg;
+	log_warn("process %d (%s): %s cannot be checkpointed; %s", f->pid,
+		f->comm, f->what, f->advice);
+}
+
+unsigned look_at_tree(pid_t parent)
+{
+	return look_at_tree_with(parent, warn, NULL);
 }
 
 /* --- criu and the kernel --- */
@@ -262,7 +273,7 @@ int look_criu_fits(
 }
 
 /* What `criu --version` prints, e.g. "Version: 4.1.1". */
-static int ask_version(const char *criu, struct err *err)
+int look_criu_version(const char *criu, struct err *err)
 {
 	char text[256] = "";
 	unsigned major_no, minor_no;
@@ -327,19 +338,27 @@ int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
 		kernel / 100, kernel % 100);
 }
 
+int look_kernel_version(void)
+{
+	unsigned major_no, minor_no;
+	struct utsname u;
+
+	uname(&u);
+	if (sscanf(u.release, "%u.%u", &major_no, &minor_no) != 2)
+		return 0;
+	return (int)(major_no * 100 + minor_no);
+}
+
 int look_at_criu(
 	const char *criu, pid_t parent, bool in_capsule, struct err *err)
 {
-	int version = ask_version(criu, err);
-	unsigned major_no = 0, minor_no = 0;
+	int version = look_criu_version(criu, err);
+	int kernel = look_kernel_version();
 	bool root = geteuid() == 0;
-	struct utsname u;
-	int kernel;
 
 	if (version < 0)
 		return -1;
-	uname(&u);
-	if (sscanf(u.release, "%u.%u", &major_no, &minor_no) != 2)
+	if (!kernel)
 		return 0;
 	if (!in_capsule && !root &&
 		getxattr(criu, "security.capability", NULL, 0) <= 0)
@@ -348,7 +367,6 @@ int look_at_criu(
 			"the administrator for 'setcap "
 			"cap_checkpoint_restore,cap_setpcap+ep %s'",
 			criu);
-	kernel = (int)(major_no * 100 + minor_no);
 	if (look_criu_fits(version, kernel, root, in_capsule, err))
 		return -1;
 	return look_sockets_fit(version, kernel, parent, err);

@@ -16,6 +16,22 @@
  */
 unsigned look_at_tree(pid_t parent);
 
+/* One thing that cannot be dumped. The texts are only lent. */
+struct look_finding {
+	pid_t pid;
+	const char *comm, *what, *advice;
+};
+
+/* The same, but call say() for each finding. */
+unsigned look_at_tree_with(pid_t parent,
+	void (*say)(const struct look_finding *f, void *arg), void *arg);
+
+/* The version of the program, as major * 100 + minor; -1 with *err. Runs it. */
+int look_criu_version(const char *criu, struct err *err);
+
+/* The running kernel's in the same way; 0 if it cannot be told. */
+int look_kernel_version(void);
+
 /*
  * Does the criu program fit this kernel, the isolation, and the sockets of
  * the tree below parent? Runs it (--version), so it takes milliseconds. -1

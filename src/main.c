@@ -22,6 +22,7 @@ static const char usage_text[] =
 	"       checkpointer [OPTION]... export CHAIN GENERATION DIR [--step=N]\n"
 	"       checkpointer [OPTION]... purge [--older-than=TIME] [--state=STATE]\n"
 	"                                [--dry-run] [CHAIN]...\n"
+	"       checkpointer [OPTION]... check [--json] [-- COMMAND [ARG]...]\n"
 	"       checkpointer [OPTION]... config\n"
 	"\n"
 	"Run COMMAND so that it outlives the time limit of its job: when little\n"
@@ -45,7 +46,9 @@ static const char usage_text[] =
 	"stopped or has died. report shows what has become of a chain. list shows\n"
 	"all chains, or the checkpoints of one; verify reads them all and checks\n"
 	"them; export writes one as plain images of criu; purge removes chains.\n"
-	"config prints the configuration in effect, and where each value is from.\n"
+	"check tells whether checkpoints work here, or for COMMAND, and what to\n"
+	"do if not. config prints the configuration in effect, and where each\n"
+	"value is from.\n"
 	"\n"
 	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
 	"checkpointer.ini(5).\n";
@@ -56,7 +59,9 @@ enum {
 	OPT_JSON,
 	OPT_OLDER_THAN,
 	OPT_STATE,
-	OPT_DRY_RUN
+	OPT_DRY_RUN,
+	OPT_FOR,
+	OPT_PROVE
 };
 
 static const struct option options[] = {
@@ -74,6 +79,8 @@ static const struct option options[] = {
 	{"older-than", required_argument, NULL, OPT_OLDER_THAN},
 	{"state", required_argument, NULL, OPT_STATE},
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	{"for", required_argument, NULL, OPT_FOR},
+	{"prove", no_argument, NULL, OPT_PROVE},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -81,18 +88,21 @@ static const struct option options[] = {
 
 typedef int command_fn(struct invocation *);
 
-static const struct {
+static const struct command {
 	const char *name;
 	command_fn *run;
+	const char *help;  /* NULL: usage_text */
+	bool loads_config; /* main() need not, and must not */
 } commands[] = {
-	{"batch", cmd_batch},
-	{"restore", cmd_restore},
-	{"report", cmd_report},
-	{"list", cmd_list},
-	{"verify", cmd_verify},
-	{"export", cmd_export},
-	{"purge", cmd_purge},
-	{"config", cmd_config},
+	{"batch", cmd_batch, NULL, false},
+	{"restore", cmd_restore, NULL, false},
+	{"report", cmd_report, NULL, false},
+	{"list", cmd_list, NULL, false},
+	{"verify", cmd_verify, NULL, false},
+	{"export", cmd_export, NULL, false},
+	{"purge", cmd_purge, NULL, false},
+	{"check", cmd_check, cmd_check_help, true},
+	{"config", cmd_config, NULL, false},
 };
 
 /* Options that only some commands have. */
@@ -106,6 +116,9 @@ static const struct {
 	{OPT_OLDER_THAN, cmd_purge},
 	{OPT_STATE, cmd_purge},
 	{OPT_DRY_RUN, cmd_purge},
+	{OPT_JSON, cmd_check},
+	{OPT_FOR, cmd_check},
+	{OPT_PROVE, cmd_check},
 };
 
 /* Options that are short for --set. */
@@ -170,12 +183,13 @@ static const char *long_name(int opt)
 	return options[i].name;
 }
 
-static const char *command_name(command_fn *command)
+/* Of `-- COMMAND' and the bare form there is none. */
+static const struct command *find_by_run(command_fn *run)
 {
 	for (size_t i = 0; i < LEN(commands); i++)
-		if (commands[i].run == command)
-			return commands[i].name;
-	return "";
+		if (commands[i].run == run)
+			return &commands[i];
+	return NULL;
 }
 
 /* Does this command have such an option, or, with 0, any of its own? */
@@ -190,12 +204,18 @@ static bool has_own(command_fn *command, int opt)
 
 static int misplaced_option(int opt)
 {
-	size_t i = 0;
+	auto_free char *of = xstrdup("");
 
-	while (own_options[i].opt != opt)
-		i++;
-	log_error("--%s is an option of `%s', and stands behind that word",
-		long_name(opt), command_name(own_options[i].run));
+	for (size_t i = 0; i < LEN(commands); i++) {
+		auto_free char *before = of;
+
+		of = has_own(commands[i].run, opt)
+			     ? xasprintf("%s%s`%s'", before,
+				       *before ? " and " : "", commands[i].name)
+			     : xstrdup(before);
+	}
+	log_error("--%s is an option of %s, and stands behind that word",
+		long_name(opt), of);
 	return EX_USAGE;
 }
 
@@ -203,16 +223,28 @@ static int set_own_option(int opt, struct invocation *in, command_fn *command)
 {
 	if (!has_own(command, opt))
 		return misplaced_option(opt);
-	if (opt == OPT_STEP)
+	switch (opt) {
+	case OPT_STEP:
 		in->step = optarg;
-	else if (opt == OPT_OLDER_THAN)
+		break;
+	case OPT_OLDER_THAN:
 		in->older_than = optarg;
-	else if (opt == OPT_STATE)
+		break;
+	case OPT_STATE:
 		in->state = optarg;
-	else if (opt == OPT_JSON)
+		break;
+	case OPT_FOR:
+		in->watch_for = optarg;
+		break;
+	case OPT_JSON:
 		in->json = true;
-	else
+		break;
+	case OPT_PROVE:
+		in->prove = true;
+		break;
+	default:
 		in->dry_run = true;
+	}
 	return 0;
 }
 
@@ -239,6 +271,13 @@ static int set_option(
 	}
 }
 
+static void print_help(command_fn *command)
+{
+	const struct command *c = find_by_run(command);
+
+	fputs(c && c->help ? c->help : usage_text, stdout);
+}
+
 /*
  * The options up to the first other word, or among all words of a command that
  * has options of its own. 0, an exit status, or -1: done.
@@ -254,7 +293,7 @@ static int parse_options(
 	optind = 0;
 	while ((opt = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (opt == 'h') {
-			fputs(usage_text, stdout);
+			print_help(s->command);
 			return -1;
 		}
 		if (opt == 'V') {
@@ -325,9 +364,21 @@ static int open_log(const char *path)
 	return 0;
 }
 
+/* For commands that leave it to us. 0, or an exit status. */
+static int load_config(struct invocation *in)
+{
+	if (config_load(&in->cfg, (const char *const *)in->sets, in->n_sets))
+		return EX_CONFIG;
+	log_set_level(in->cfg.level);
+	if (in->cfg.log_file && open_log(in->cfg.log_file))
+		return EX_CANTCREAT;
+	return 0;
+}
+
 static int understand_and_run(
 	int argc, char *argv[], struct invocation *in, struct settings *s)
 {
+	const struct command *named;
 	command_fn *command;
 	int ret = parse_options(argc, argv, in, s);
 
@@ -338,7 +389,8 @@ static int understand_and_run(
 		return EX_USAGE;
 	/* Options may also stand behind the word that names the command. */
 	in->args = argv + optind;
-	if (command != cmd_run && command != cmd_script) {
+	named = find_by_run(command);
+	if (named) {
 		int at = optind;
 
 		s->command = command;
@@ -348,17 +400,12 @@ static int understand_and_run(
 		in->args = argv + at + optind;
 	}
 	/* Inside the tree of another one all is configured already. */
-	if ((command == cmd_run || command == cmd_script) &&
-		getenv("CHECKPOINTER_INSIDE"))
+	if (!named && getenv("CHECKPOINTER_INSIDE"))
 		return command(in);
 	in->sets = s->set;
 	in->n_sets = s->n;
-	if (config_load(&in->cfg, (const char *const *)s->set, s->n))
-		return EX_CONFIG;
-	log_set_level(in->cfg.level);
-	if (in->cfg.log_file && open_log(in->cfg.log_file))
-		return EX_CANTCREAT;
-	return command(in);
+	ret = named && named->loads_config ? 0 : load_config(in);
+	return ret ? ret : command(in);
 }
 
 /* A leg that follows another in one process starts with all blocked. */

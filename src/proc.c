@@ -173,6 +173,31 @@ bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info)
 	return p && sscanf(p, "mnt_id: %d", &info->mnt_id) == 1;
 }
 
+void proc_shared_writable(pid_t pid,
+	void (*cb)(const char *path, ino_t ino, void *arg), void *arg)
+{
+	char name[32], perms[8];
+	auto_file FILE *f = NULL;
+	auto_free char *line = NULL;
+	unsigned long ino;
+	size_t room = 0;
+	int at;
+
+	/* See proc_pid_maps(5). */
+	snprintf(name, sizeof(name), "/proc/%d/maps", pid);
+	f = fopen(name, "re");
+	while (f && getline(&line, &room, f) > 0) {
+		at = 0;
+		if (sscanf(line, "%*s %7s %*s %*s %lu %n", perms, &ino, &at) <
+				2 ||
+			!at || perms[1] != 'w' || perms[3] != 's' ||
+			line[at] != '/')
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		cb(line + at, ino, arg);
+	}
+}
+
 void proc_mounts(
 	void (*cb)(int id, const char *point, const char *type, void *arg),
 	void *arg)

@@ -63,6 +63,13 @@ struct proc_fdinfo {
 bool proc_fdinfo(pid_t pid, int fd, struct proc_fdinfo *info);
 
 /*
+ * Call cb for every shared mapping of a file that pid may write: path and inode
+ * number. The path is only lent, and was cut off at a newline.
+ */
+void proc_shared_writable(pid_t pid,
+	void (*cb)(const char *path, ino_t ino, void *arg), void *arg);
+
+/*
  * Call cb with id, mount point and file system type of every mount of the
  * calling process's mount namespace. The texts are only lent.
  */

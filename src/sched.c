@@ -18,6 +18,14 @@ const struct sched *sched_find(void)
 	return &sched_local;
 }
 
+const struct sched *sched_check(const struct config *cfg, struct findings *f)
+{
+	for (size_t i = 0; i < LEN(all); i++)
+		if (all[i]->check && all[i]->check(cfg, f))
+			return all[i];
+	return &sched_local;
+}
+
 void sched_job_free(struct sched_job *job)
 {
 	free(job->output[0]);

@@ -9,6 +9,7 @@
 #include "chain.h"
 #include "config.h"
 #include "err.h"
+#include "findings.h"
 #include "guard.h"
 
 /* Why the leg is asked to end. */
@@ -142,10 +143,24 @@ struct sched {
 	 */
 	int (*show)(const struct config *cfg, const char *chain, unsigned leg,
 		const char *state, struct err *err);
+
+	/*
+	 * Does it answer, and are its settings good for us? Adds findings.
+	 * Called inside a job or outside of any, in a process of its own; may
+	 * block. False, and no finding, if this machine does not use it. NULL
+	 * if there is nothing to find out.
+	 */
+	bool (*check)(const struct config *cfg, struct findings *f);
 };
 
 /* The scheduler this process runs under: the first that is here(). */
 const struct sched *sched_find(void);
+
+/*
+ * check() of the schedulers that have one, up to the first that this machine
+ * uses: that one, or the local one.
+ */
+const struct sched *sched_check(const struct config *cfg, struct findings *f);
 
 void sched_job_free(struct sched_job *job);
 

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 
 #include "log.h"
+#include "slurm_check.h"
 #include "slurm_job.h"
 #include "slurm_text.h"
 #include "util.h"
@@ -514,4 +515,5 @@ const struct sched sched_slurm = {
 	.end_script = slurm_end_script,
 	.ended = slurm_ended,
 	.show = slurm_show,
+	.check = slurm_check,
 };

@@ -253,6 +253,11 @@ static void handle(struct sup *u, const struct report *r)
 	case R_DUMPED:
 		sup_post(u, E_DUMPED);
 		break;
+	case R_RESTORE_REFUSED:
+		sup_reason(u, "%s", r->result.err.text);
+		u->result = EXIT_CANNOT_RESTORE;
+		sup_post(u, E_START_FAILED);
+		break;
 	case R_DUMP_FAILED:
 	case R_RESTORE_FAILED:
 		sup_reason(u, "%s", r->result.err.text);

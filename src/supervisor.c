@@ -437,34 +437,15 @@ static json_t *make_facts(const struct supervision *s)
 
 static void make_plan(struct sup *u)
 {
-	const struct config *cfg = u->s->cfg;
 	struct err err;
 
-	u->plan = (struct keeper_plan){
-		.cfg = cfg,
-		.capsule = {.uid = geteuid(),
-			.gid = getegid(),
-			.generation = NULL},
-		.engine = {.unprivileged = geteuid() != 0,
-			.ghost_limit = cfg->ghost_limit,
-			.extra = cfg->criu_extra,
-			.work = -1,
-			.verbose = cfg->level == LOG_DEBUG},
-		.argv = u->s->argv,
-		.mask = u->s->mask,
-		.cwd = u->s->cwd,
-		.step = u->s->step->dir,
-		.facts = make_facts(u->s),
-		.store = {.compression = cfg->compression,
-			.level = cfg->compression_level,
-			.threads = cfg->threads,
-			.full_every = cfg->full_every},
-	};
-	if (engine_find(cfg->criu, u->plan.engine.criu,
-		    sizeof(u->plan.engine.criu), &err)) {
+	if (keeper_plan(&u->plan, u->s->cfg, &err))
 		log_warn("no checkpoint can be made: %s", err.text);
-		u->plan.engine.criu[0] = '\0';
-	}
+	u->plan.argv = u->s->argv;
+	u->plan.mask = u->s->mask;
+	u->plan.cwd = u->s->cwd;
+	u->plan.step = u->s->step->dir;
+	u->plan.facts = make_facts(u->s);
 }
 
 static void begin(struct sup *u)

@@ -29,14 +29,14 @@ struct archiver {
 	int go;          /* closed without a byte: not wanted */
 	struct err *err; /* shared */
 	double thawed;   /* when the tree could run on */
-	pid_t root;
-	struct stat std[3]; /* the streams, before criu's output gets them */
-	json_t *written;    /* see rollback.h */
-	json_t *threads;    /* all of the tree, by number */
+	struct rollback_survey survey;
+	json_t *written; /* see rollback.h */
+	int contents;    /* of those; -1: closed */
+	json_t *threads; /* all of the tree, by number */
 	struct capture *capture;
 	/* The archives, on their way into the store. */
 	char name[CAPSULE_MAX_DIRS][32];
-	struct capture_extra archive[CAPSULE_MAX_DIRS];
+	struct capture_extra archive[CAPSULE_MAX_DIRS + 1];
 	size_t n_archives;
 };
 
@@ -50,23 +50,30 @@ static _Noreturn void archive(
 	_exit(capsule_save(c, out, err) ? 1 : 0);
 }
 
-/* The pipes; the ends to write to are in out. */
-static int make_pipes(struct archiver *a, const struct capsule *c,
-	int out[CAPSULE_MAX_DIRS], struct err *err)
+/* A stream of that name: what is written to *out goes into the store. */
+static int make_pipe(
+	struct archiver *a, const char *name, int *out, struct err *err)
 {
 	int fds[2];
 
+	if (pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "pipe");
+	*out = fds[1];
+	a->archive[a->n_archives++] = (struct capture_extra){name, fds[0]};
+	return 0;
+}
+
+static int make_pipes(struct archiver *a, const struct capsule *c,
+	int out[CAPSULE_MAX_DIRS], struct err *err)
+{
 	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
 		out[i] = -1;
 	for (size_t i = 0; i < c->n_dirs; i++) {
 		if (c->dir[i].layer < 0)
 			continue;
-		if (pipe2(fds, O_CLOEXEC))
-			return err_set(err, errno, "pipe");
-		out[i] = fds[1];
 		capsule_archive_name(i, a->name[i]);
-		a->archive[a->n_archives++] =
-			(struct capture_extra){a->name[i], fds[0]};
+		if (make_pipe(a, a->name[i], &out[i], err))
+			return -1;
 	}
 	return 0;
 }
@@ -91,7 +98,10 @@ static int archiver_start(
 	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
 		release_fd(&out[i]);
 	a->go = fds[1];
-	return a->pid < 0 ? err_set(err, errno, "fork the archiver") : 0;
+	if (a->pid < 0)
+		return err_set(err, errno, "fork the archiver");
+	/* Not before the fork, for the stream ends with its last writer. */
+	return make_pipe(a, ROLLBACK_STREAM, &a->contents, err);
 }
 
 /* Their numbers must be free where they are restored, see keeper.c. */
@@ -114,13 +124,16 @@ static int while_frozen(void *arg)
 	struct archiver *a = arg;
 	int status = -1;
 
-	a->written = rollback_survey(a->root, a->std, a->err);
+	a->written = rollback_survey(&a->survey, a->err);
 	if (!a->written)
 		return -1;
-	a->threads = list_threads(a->root);
+	a->threads = list_threads(a->survey.root);
 	/* What lies in criu's pipes is the tree's own memory, and no copy. */
 	if (stream_drain(a->capture, a->err))
 		return -1;
+	if (rollback_snapshot(a->written, a->contents, a->err))
+		return -1;
+	release_fd(&a->contents);
 	err_set(a->err, 0, "the archiver was killed");
 	if (write_all(a->go, "", 1))
 		return -1;
@@ -148,9 +161,10 @@ static json_t *make_manifest(const struct worker_dump *d,
 	if (!m ||
 		json_object_update_new(m,
 			json_pack(
-				"{s:f, s:b, s:s, s:s, s:s, s:i, s:i, s:o, s:o, "
-				"s:o}",
-				"time", now_wall(), "leave", d->leave, "host",
+				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:o, "
+				"s:o, s:o}",
+				"time", now_wall(), "leave", d->leave,
+				"deny_io_uring", d->deny_io_uring, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
 				"last_pid", (int)capsule_last_pid(), "outside",
@@ -183,6 +197,7 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
+	release_fd(&a->contents);
 	if (stream_captured(a->capture, &why)) {
 		r->err = why;
 		return -1;
@@ -285,14 +300,19 @@ static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
 	double start = now_mono();
-	struct archiver a = {.root = d->root};
+	struct archiver a = {
+		.survey = {.root = d->root,
+			.capsule = c,
+			.snapshot_limit = d->snapshot_limit},
+		.contents = -1,
+	};
 	json_t *outside = files_outside(d->root, &r->err);
 
 	if (!outside)
 		return -1;
 	for (int i = 0; i < 3; i++)
-		if (fstat(i, &a.std[i]))
-			a.std[i].st_nlink = 0;
+		if (fstat(i, &a.survey.std[i]))
+			a.survey.std[i].st_nlink = 0;
 	if (archiver_start(&a, c, &r->err) ||
 		capsule_keep_criu_caps(c, &r->err)) {
 		json_decref(outside);
@@ -316,6 +336,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	prctl(PR_SET_NAME, "checkpt-worker");
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
+	/* So is the end of a stream that could not be stored. */
+	signal(SIGPIPE, SIG_IGN);
 	if (!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))

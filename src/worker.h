@@ -29,8 +29,10 @@ struct worker_dump {
 	unsigned gen; /* number of the new generation */
 	bool leave;   /* leave the tree stopped */
 	pid_t root;
+	bool deny_io_uring;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
+	uint64_t snapshot_limit; /* see rollback.h */
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */

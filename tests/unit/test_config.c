@@ -998,7 +998,7 @@ static void test_manual(void **state)
 			fail_msg("the manual does not name %s", line);
 		keys++;
 	}
-	assert_int_equal(keys, 34);
+	assert_int_equal(keys, 37);
 	assert_non_null(strstr(manual, "\n.It Cm lock "));
 }
 

@@ -55,7 +55,7 @@ static void test_hints(void **state)
 			"CRIU 4.1"},
 		{"(00.010000) Error (criu/files-ext.c:98): Can't dump file 18 "
 		 "of that type [600] (unknown anon_inode:[io_uring])",
-			"UV_USE_IO_URING=0"},
+			"io_uring = deny"},
 		{"(00.010000) Error (criu/sk-inet.c:191): inet: Connected TCP "
 		 "socket, consider using --tcp-established option.",
 			"network connection"},

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "questions.h"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "log.h"
+#include "mapfiles.h"
+#include "request.h"
+#include "util.h"
+
+#if defined(__x86_64__)
+#define OUR_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OUR_ARCH AUDIT_ARCH_AARCH64
+#else
+#define OUR_ARCH 0
+#endif
+
+struct questions {
+	int listener;
+	struct mapfiles *mapfiles;
+};
+
+/* --- in criu's process, or the command's --- */
+
+#define LOAD(field)                                                            \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define IF_EQUAL(value, yes, no)                                               \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), yes, no)
+#define RESULT(value) BPF_STMT(BPF_RET | BPF_K, value)
+
+static int install(struct sock_filter *filter, unsigned short n, unsigned flags)
+{
+	struct sock_fprog prog = {n, filter};
+
+	if (!OUR_ARCH) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return (int)syscall(
+		SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+}
+
+/* Openings to read, below an open directory: those in /proc are such. */
+static int make_listener(void)
+{
+	struct sock_filter filter[] = {
+		LOAD(arch),
+		IF_EQUAL(OUR_ARCH, 0, 6),
+		LOAD(nr),
+		IF_EQUAL(SYS_openat, 0, 4),
+		/* args[] have 64 bits, and their lower half comes first. */
+		LOAD(args[0]),
+		IF_EQUAL(AT_FDCWD, 2, 0),
+		LOAD(args[2]),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K,
+			O_WRONLY | O_RDWR | O_CREAT, 0, 1),
+		RESULT(SECCOMP_RET_ALLOW),
+		RESULT(SECCOMP_RET_USER_NOTIF),
+	};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -1;
+	return install(filter, LEN(filter), SECCOMP_FILTER_FLAG_NEW_LISTENER);
+}
+
+int questions_ask(int sock)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	char byte = 0;
+	struct iovec v = {&byte, 1};
+	struct msghdr msg = {
+		.msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int listener = make_listener();
+
+	if (listener < 0)
+		return -1;
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &listener, sizeof(int));
+	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+int questions_deny_io_uring(void)
+{
+	struct sock_filter filter[] = {
+		LOAD(arch),
+		IF_EQUAL(OUR_ARCH, 0, 3),
+		LOAD(nr),
+		IF_EQUAL(SYS_io_uring_setup, 0, 1),
+		RESULT(SECCOMP_RET_ERRNO | ENOSYS),
+		RESULT(SECCOMP_RET_ALLOW),
+	};
+
+	return install(filter, LEN(filter), 0);
+}
+
+/* --- in the worker --- */
+
+struct questions *questions_new(
+	int sock, pid_t root, uint64_t limit, struct err *err)
+{
+	struct questions *q = xcalloc(1, sizeof(*q));
+
+	q->listener = request_pipe(sock, err);
+	if (q->listener < 0) {
+		free(q);
+		return NULL;
+	}
+	q->mapfiles = mapfiles_new(root, limit);
+	return q;
+}
+
+void questions_free(struct questions *q)
+{
+	if (!q)
+		return;
+	mapfiles_free(q->mapfiles);
+	release_fd(&q->listener);
+	free(q);
+}
+
+int questions_fd(const struct questions *q)
+{
+	return q->listener;
+}
+
+/*
+ * criu has to be told nothing of a filter that is ours: who is not privileged
+ * may not read it, see PTRACE_SECCOMP_GET_FILTER in ptrace(2), and it is there
+ * again when criu, which has it then, makes the process anew. Others' filters
+ * are left for criu to see.
+ */
+static int edit_status(pid_t pid)
+{
+	static const char mode[] = "\nSeccomp:\t2", ours[] =
+					"\nSeccomp_filters:\t1\n";
+	char path[32];
+	auto_free char *text = NULL;
+	auto_close int fd = -1;
+	char *at;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	text = read_file_at(AT_FDCWD, path, 65536, &n, NULL);
+	at = text && strstr(text, ours) ? strstr(text, mode) : NULL;
+	if (!at)
+		return -1;
+	at[sizeof(mode) - 2] = '0';
+	fd = memfd_create("status", MFD_CLOEXEC);
+	if (fd < 0 || write_all(fd, text, n) || lseek(fd, 0, SEEK_SET))
+		return -1;
+	return steal_fd(&fd);
+}
+
+/* The directory that name is opened in. */
+static bool read_question(const struct seccomp_notif *n, char *dir,
+	size_t dir_size, char *name, size_t name_size)
+{
+	char link[64];
+	struct iovec to = {name, name_size - 1};
+	struct iovec from = {(void *)(uintptr_t)n->data.args[1], to.iov_len};
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)n->pid,
+		(int)n->data.args[0]);
+	len = readlink(link, dir, dir_size - 1);
+	if (len < 0 || strncmp(dir, "/proc/", 6))
+		return false;
+	dir[len] = '\0';
+	len = process_vm_readv((pid_t)n->pid, &to, 1, &from, 1, 0);
+	if (len < 0)
+		return false;
+	name[len] = '\0';
+	return true;
+}
+
+/* A descriptor for criu, or -1; *keep: it stays ours. */
+static int find_answer(struct questions *q, const struct seccomp_notif *n,
+	bool *keep, struct err *err)
+{
+	char dir[64], name[40];
+	int pid, at = 0;
+
+	if (!read_question(n, dir, sizeof(dir), name, sizeof(name)) ||
+		sscanf(dir, "/proc/%d%n", &pid, &at) != 1)
+		return -1;
+	*keep = !strcmp(dir + at, "/map_files");
+	if (*keep)
+		return mapfiles_open(q->mapfiles, pid, name, err);
+	return !dir[at] && !strcmp(name, "status") ? edit_status(pid) : -1;
+}
+
+void questions_answer(struct questions *q, struct err *err)
+{
+	struct seccomp_notif n = {0};
+	struct seccomp_notif_resp answer = {
+		.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+	struct seccomp_notif_addfd add = {0};
+	bool keep = false;
+	int fd, theirs;
+
+	/* ENOENT: who has asked was killed meanwhile. */
+	if (ioctl(q->listener, SECCOMP_IOCTL_NOTIF_RECV, &n))
+		return;
+	answer.id = add.id = n.id;
+	fd = find_answer(q, &n, &keep, err);
+	add.srcfd = (uint32_t)fd;
+	theirs = fd < 0 ? -1
+			: ioctl(q->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	if (theirs >= 0) {
+		answer.flags = 0;
+		answer.val = theirs;
+	}
+	if (fd >= 0 && !keep)
+		close(fd);
+	if (ioctl(q->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer))
+		log_debug("criu has no answer: %s", strerror(errno));
+}
