@@ -101,8 +101,8 @@ seed_for() {
 	RANDOM=$(($(cksum <<<"$seed $1 $2" | cut -d' ' -f1) % 32768))
 }
 
-# In milliseconds: how long a leg lasts.
-random_leg() { echo $((400 + RANDOM % 1600)); }
+# In milliseconds: how long a leg lasts; less if the program was too quick before.
+random_leg() { echo $(((400 + RANDOM % 1600) / ${tries:-1})); }
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
@@ -141,8 +141,10 @@ chop() {
 			elif [ "$(now_ms)" -ge "$until" ]; then
 				end=late
 			elif ! kill -0 "$chop_pid" 2>/dev/null; then
-				# The supervisor is gone, and with it tail.
-				end=gone
+				# The supervisor is gone, and with it tail, which may have
+				# missed the last word.
+				followed "$(tail -n 1 "$1" 2>/dev/null)"
+				end=${end:-gone}
 			fi
 			continue
 		fi
