@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "err.h"
+#include "private.h"
 #include "store.h"
 
 /*
@@ -19,22 +20,12 @@
  */
 pid_t capsule_fork(enum isolation isolation);
 
-#define CAPSULE_MAX_DIRS 8
-
-/* A directory that only the step sees. */
-struct capsule_dir {
-	char *path;
-	int layer; /* what the step wrote or changed; -1: not private */
-};
-
 struct capsule {
 	enum isolation isolation;
 	bool has_user_ns;
-	struct capsule_dir dir[CAPSULE_MAX_DIRS];
-	size_t n_dirs;
+	struct private private;
 	int work;        /* in memory: criu's kernel cache, logs and sockets */
 	char *work_path; /* to be removed at the end, or NULL */
-	char note[256];  /* a limit the user should know of, or empty */
 };
 
 /* What a capsule is to be; made before capsule_fork(). */
@@ -45,8 +36,10 @@ struct capsule_plan {
 	gid_t gid;
 	/* A directory of the host for the private layers, or NULL: memory. */
 	const char *scratch;
-	/* What to fill the private directories from, or NULL. */
+	/* What to fill the private directories from, or NULL; its manifest. */
 	struct store_reader *generation;
+	const json_t *manifest;
+	int checkpoints; /* a directory of the checkpoints */
 };
 
 /*
@@ -60,17 +53,6 @@ int capsule_enter(struct capsule *c, const struct config *cfg,
 /* Remove what capsule_enter() made that does not vanish by itself. */
 void capsule_leave(struct capsule *c);
 
-/*
- * Write the private directories as tar archives, each to its descriptor, which
- * is then closed; to that of an empty one nothing. The tree must be stopped
- * meanwhile.
- */
-int capsule_save(
-	const struct capsule *c, int out[CAPSULE_MAX_DIRS], struct err *err);
-
-/* The name of the stream of private directory i. */
-void capsule_archive_name(size_t i, char name[32]);
-
 /* PIDs that are given next are above pid. */
 int capsule_set_last_pid(pid_t pid, struct err *err);
 pid_t capsule_last_pid(void);
@@ -81,6 +63,9 @@ pid_t capsule_last_pid(void);
  * capabilities(7). With CAP_SETUID criu would try setuid(0).
  */
 int capsule_keep_criu_caps(const struct capsule *c, struct err *err);
+
+/* In a child that will become tar: read and make what its owner may not. */
+int capsule_keep_tar_caps(bool user_ns, struct err *err);
 
 /*
  * The keeper restores itself, so that the restored root is its child from the

@@ -56,7 +56,7 @@ _Noreturn static void enter(
 	struct capsule c;
 
 	t.made = !capsule_enter(&c, cfg, plan, "/", &t.err);
-	snprintf(t.note, sizeof(t.note), "%s", c.note);
+	snprintf(t.note, sizeof(t.note), "%s", c.private.note);
 	_exit(write_all(to, &t, sizeof(t)) != 0);
 }
 

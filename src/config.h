@@ -70,6 +70,7 @@ struct config {
 	double look_after; /* seconds; the second look at the tree, 0: none */
 	double retry;      /* seconds before a failed dump is tried again */
 	double dump_timeout;    /* seconds that a dump may take, 0: no limit */
+	double restore_timeout; /* seconds of one restore, 0: no limit */
 	unsigned restore_tries; /* older generations tried, at least 1 */
 	unsigned max_moves;     /* nodes in a row that could not restore */
 	double max_time; /* seconds that all legs may have, 0: no limit */
@@ -103,6 +104,12 @@ struct config {
 	/* [files] */
 	enum rollback rollback;
 	uint64_t snapshot_limit; /* bytes of one file, 0: none is kept */
+
+	/* [files] */
+	unsigned carry;       /* node-local files too: 0 or 1 */
+	uint64_t carry_limit; /* bytes of these, at most */
+	char *shared_paths;   /* space-separated absolute paths */
+	char *local_paths;    /* the same */
 
 	/* [criu] */
 	char *criu;           /* key binary: absolute path, or a name in PATH */

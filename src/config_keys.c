@@ -14,6 +14,7 @@
 enum kind {
 	KIND_DIR, /* char *, owned, as those below */
 	KIND_DIRS,
+	KIND_PATHS,
 	KIND_FILE,
 	KIND_PROGRAM,
 	KIND_SCRATCH,
@@ -149,6 +150,20 @@ static char *read_dirs(const char *text, struct err *err)
 		word = strtok_r(NULL, SEPARATORS, &rest))
 		if (check_dir(word, err))
 			return NULL;
+	return rejoin(text, SEPARATORS, " ");
+}
+
+static char *read_paths(const char *text, struct err *err)
+{
+	auto_free char *copy = xstrdup(text);
+	char *rest;
+
+	for (char *word = strtok_r(copy, SEPARATORS, &rest); word;
+		word = strtok_r(NULL, SEPARATORS, &rest))
+		if (*word != '/') {
+			err_set(err, 0, "'%s' is not an absolute path", word);
+			return NULL;
+		}
 	return rejoin(text, SEPARATORS, " ");
 }
 
@@ -410,6 +425,7 @@ const struct key config_keys[] = {
 	KEY(checkpoint, look_after, TIME0, look_after, "1m", 0, 1e9),
 	KEY(checkpoint, retry, TIME, retry, "30s", 0.1, 1e9),
 	KEY(checkpoint, dump_timeout, TIME0, dump_timeout, "0", 0, 1e9),
+	KEY(checkpoint, restore_timeout, TIME0, restore_timeout, "1h", 0, 1e9),
 	KEY(checkpoint, restore_tries, COUNT, restore_tries, "3", 1, 1e3),
 	KEY(checkpoint, max_moves, COUNT, max_moves, "3", 0, 1e3),
 	KEY(checkpoint, max_time, TIME0, max_time, "0", 0, 1e9),
@@ -436,6 +452,10 @@ const struct key config_keys[] = {
 	KEY(capsule, io_uring, IO_URING, io_uring, "auto", 0, 0),
 	KEY(files, rollback, ROLLBACK, rollback, "truncate", 0, 0),
 	KEY(files, snapshot_limit, BYTES, snapshot_limit, "64M", 0, 0),
+	KEY(files, carry, SWITCH, carry, "yes", 0, 0),
+	KEY(files, carry_limit, BYTES, carry_limit, "10G", 0, 0),
+	KEY(files, shared_paths, PATHS, shared_paths, "", 0, 0),
+	KEY(files, local_paths, PATHS, local_paths, "", 0, 0),
 	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
 	KEY(criu, ghost_limit, BYTES, ghost_limit, "1G", 0, 0),
 	KEY(criu, extra, LINES, criu_extra, "", 0, 0),
@@ -475,6 +495,8 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 		return set_text(field, read_dir(text, err));
 	case KIND_DIRS:
 		return set_text(field, read_dirs(text, err));
+	case KIND_PATHS:
+		return set_text(field, read_paths(text, err));
 	case KIND_FILE:
 		if (*text)
 			return set_text(field, expand_home(text, err));

@@ -59,9 +59,8 @@ static const struct hint hints[] = {
 	{"Unexpected rt vDSO area bounds",
 		"this criu is too old for this kernel: install CRIU 4.1 or "
 		"newer"},
-	{"io_uring",
-		"CRIU cannot dump an io_uring: put io_uring = deny under "
-		"[capsule]"},
+	{"io_uring", "CRIU cannot dump an io_uring: put io_uring = deny under "
+		     "[capsule]"},
 	{"send_fds failed",
 		"a process has a descriptor that may not be handed on, as an "
 		"io_uring may not: put io_uring = deny under [capsule]"},
@@ -507,7 +506,7 @@ struct attendance {
 	pid_t criu;
 	struct hook hook;
 	struct questions *questions; /* NULL: none */
-	struct err why;            /* of what could not be answered */
+	struct err why;              /* of what could not be answered */
 	int (*frozen)(void *);
 	void *arg;
 };
@@ -581,8 +580,7 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 		.root = root,
 		.stop = stop,
 		.ask = -1};
-	struct attendance a = {
-		.hook = {-1, -1}, .frozen = frozen, .arg = arg};
+	struct attendance a = {.hook = {-1, -1}, .frozen = frozen, .arg = arg};
 	int status = -1;
 
 	if (!make_hook(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {

@@ -19,7 +19,7 @@ struct engine {
 	bool unprivileged;    /* not run by root */
 	uint64_t ghost_limit; /* bytes */
 	const char *extra;    /* lines for criu's configuration, ';' between */
-	bool deny_io_uring; /* to the command; a filter of ours does it */
+	bool deny_io_uring;   /* to the command; a filter of ours does it */
 	/* Where criu's cache, logs and sockets lie; best on a tmpfs. */
 	int work;
 	bool verbose; /* a full log instead of errors and warnings */

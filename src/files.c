@@ -178,7 +178,12 @@ static bool list_outside(struct survey *s, const struct proc_fd *f, int stream,
 	bool ok = can_come_back(s, f, stream, info) &&
 		  list_key(s, f, info->mnt_id, stream, info);
 
-	for (size_t i = 0; ok && i < s->n_overlays; i++) {
+	/*
+	 * What is no stream criu finds on that overlay by itself. A key of
+	 * it, too, might be taken for that of another file there: numbers of
+	 * inodes are not unique on an overlay.
+	 */
+	for (size_t i = 0; ok && stream >= 0 && i < s->n_overlays; i++) {
 		const struct overlay *o = &s->overlay[i];
 		auto_free char *path = xasprintf("%s%s",
 			strcmp(o->point, "/") ? o->point : "", f->target);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "archives.h"
 #include "log.h"
 #include "proc.h"
 #include "programs.h"
@@ -18,6 +19,7 @@
 #include "rollback.h"
 #include "store.h"
 #include "stream.h"
+#include "tmpdir.h"
 #include "util.h"
 
 /* The command's PIDs begin above this, criu's own at a restore below. */
@@ -33,6 +35,8 @@ struct self {
 	bool leaving; /* the worker leaves the tree stopped */
 	struct worker_result *result; /* shared with the worker */
 	struct int_list was_stopped;  /* before the last dump */
+	struct step_tmpdir tmpdir;    /* without a capsule */
+	bool killed, ended;           /* the tree; by itself */
 };
 
 static bool in_capsule(const struct self *k)
@@ -228,6 +232,11 @@ static void begin_dump(struct self *k, const struct request *r)
 		.root = k->root,
 		.facts = k->plan->facts,
 		.store = k->plan->store,
+		.carry = {.cfg = k->plan->cfg,
+			.private = &k->capsule.private,
+			.checkpoints = k->plan->step,
+			.outside = k->plan->moves,
+			.tmpdir = k->tmpdir.path},
 		.snapshot_limit = k->plan->cfg->snapshot_limit,
 		.deny_io_uring = k->plan->engine.deny_io_uring,
 	};
@@ -378,7 +387,10 @@ static void restore(struct self *k)
 	struct report r = {.type = R_RESTORE_FAILED};
 	double start = now_mono();
 
-	if (!numbers_are_free(k, &r.result.err) && roll_back(k, &r) &&
+	if (!numbers_are_free(k, &r.result.err) &&
+		!archives_put_back(k->plan->capsule.generation,
+			k->capsule.has_user_ns, &r.result.err) &&
+		roll_back(k, &r) &&
 		!capsule_lend_caps(&k->capsule, true, &r.result.err))
 		k->root = run_criu(k, &r.result.err);
 	if (capsule_lend_caps(&k->capsule, false, &r.result.err))
@@ -407,6 +419,7 @@ static void reap(struct self *k)
 		} else if (pid == k->root) {
 			r.root = pid;
 			k->root = 0;
+			k->ended = !k->killed;
 			tell(k, &r);
 		}
 	}
@@ -443,6 +456,7 @@ static void obey(struct self *k, const struct request *r)
 		thaw(k);
 		break;
 	case K_KILL:
+		k->killed = true;
 		kill_tree(k);
 		break;
 	case K_ABORT:
@@ -508,6 +522,10 @@ static int set_up(struct self *k, int *signals, struct err *err)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (k->result == MAP_FAILED)
 		return err_set(err, errno, "mmap");
+	if (p->capsule.isolation == ISOLATION_NONE &&
+		tmpdir_begin(&k->tmpdir, p->cfg, p->step, p->manifest, p->facts,
+			err))
+		return -1;
 	return capsule_enter(&k->capsule, p->cfg, &p->capsule, p->cwd, err);
 }
 
@@ -547,11 +565,13 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 	}
 	own.engine.work = k.capsule.work;
 	own.engine.deny_io_uring = denies_io_uring(&k);
-	snprintf(r.note, sizeof(r.note), "%s", k.capsule.note);
+	snprintf(r.note, sizeof(r.note), "%s", k.capsule.private.note);
 	tell(&k, &r);
 	loop(&k, signals);
 	kill_tree(&k);
 	capsule_leave(&k.capsule);
+	if (k.ended || (k.killed && plan->moves && plan->cfg->carry))
+		tmpdir_remove(&k.tmpdir);
 	_exit(0);
 }
 
@@ -577,32 +597,4 @@ int keeper_start(
 	err_set(err, errno, "make a capsule");
 	release_fd(&k->sock);
 	return -1;
-}
-
-void keeper_ask(const struct keeper *k, const struct request *r)
-{
-	if (send(k->sock, r, sizeof(*r), MSG_NOSIGNAL) < 0)
-		log_debug("the keeper does not listen: %s", strerror(errno));
-}
-
-int keeper_read(const struct keeper *k, struct report *r)
-{
-	ssize_t n = recv(k->sock, r, sizeof(*r), MSG_DONTWAIT);
-
-	if (n == sizeof(*r))
-		return 1;
-	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-}
-
-void keeper_end(struct keeper *k)
-{
-	if (k->pid <= 0)
-		return;
-	/* Outside a capsule the keeper itself must kill the tree. */
-	if (k->isolation == ISOLATION_USER)
-		kill(k->pid, SIGKILL);
-	release_fd(&k->sock);
-	while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	k->pid = 0;
 }

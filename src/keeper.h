@@ -72,6 +72,7 @@ struct keeper_plan {
 	int std[3];    /* what the tree has as 0, 1 and 2 */
 	int step;      /* directory of the step */
 	unsigned gen;  /* to restore */
+	bool moves;    /* a successor may come to another node */
 	struct store_options store;
 	json_t *facts;          /* for the manifest of a dump */
 	const json_t *manifest; /* of the generation to restore, or NULL */

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* keeper_plan.c - what of the configuration is the keeper's business */
+/* keeper_plan.c - the supervisor's side: what a keeper is to be, and talking to
+ * it */
 #include "keeper.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "log.h"
+#include "util.h"
 
 #include <unistd.h>
 
@@ -11,7 +20,7 @@ int keeper_plan(
 		.cfg = cfg,
 		.capsule = {.uid = geteuid(),
 			.gid = getegid(),
-			.generation = NULL},
+			.checkpoints = -1},
 		.engine = {.unprivileged = geteuid() != 0,
 			.ghost_limit = cfg->ghost_limit,
 			.extra = cfg->criu_extra,
@@ -29,4 +38,32 @@ int keeper_plan(
 		return 0;
 	p->engine.criu[0] = '\0';
 	return -1;
+}
+
+void keeper_ask(const struct keeper *k, const struct request *r)
+{
+	if (send(k->sock, r, sizeof(*r), MSG_NOSIGNAL) < 0)
+		log_debug("the keeper does not listen: %s", strerror(errno));
+}
+
+int keeper_read(const struct keeper *k, struct report *r)
+{
+	ssize_t n = recv(k->sock, r, sizeof(*r), MSG_DONTWAIT);
+
+	if (n == sizeof(*r))
+		return 1;
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+void keeper_end(struct keeper *k)
+{
+	if (k->pid <= 0)
+		return;
+	/* Outside a capsule the keeper itself must kill the tree. */
+	if (k->isolation == ISOLATION_USER)
+		kill(k->pid, SIGKILL);
+	release_fd(&k->sock);
+	while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	k->pid = 0;
 }

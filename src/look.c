@@ -120,8 +120,7 @@ static bool look_at_fd(const struct proc_fd *f, void *arg)
 	if (!strcmp(f->target, "anon_inode:[io_uring]")) {
 		snprintf(what, sizeof(what), "descriptor %d, an io_uring,",
 			f->fd);
-		say(l, what,
-			"put io_uring = deny under [capsule]");
+		say(l, what, "put io_uring = deny under [capsule]");
 	} else if (!strncmp(f->target, "socket:", 7)) {
 		look_at_socket(l, f);
 	} else {

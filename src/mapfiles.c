@@ -30,7 +30,7 @@ struct stand_in {
 struct mapfiles {
 	uint64_t limit;
 	pid_t root;
-	struct int_list tree; /* when something was asked */
+	struct int_list tree;    /* when something was asked */
 	struct mapping *mapping; /* of the whole tree, as it stands still */
 	size_t n_mappings;
 	bool listed;
@@ -184,7 +184,8 @@ static int open_by_name(const struct mapping *m)
 		       : -1;
 }
 
-/* A semaphore of sem_open(3) is mapped under a name that it has lost at once. */
+/* A semaphore of sem_open(3) is mapped under a name that it has lost at once.
+ */
 static int open_by_other_name(const struct mapping *m)
 {
 	auto_free char *dir = xstrdup(m->path);
@@ -222,8 +223,7 @@ static bool open_same(const struct proc_fd *f, void *arg)
 	char path[64];
 
 	if (!f->have_st || f->st.st_ino != w->m->inode ||
-		!S_ISREG(f->st.st_mode) ||
-		strncmp(f->target, w->m->path, n) ||
+		!S_ISREG(f->st.st_mode) || strncmp(f->target, w->m->path, n) ||
 		strcmp(f->target + n, mark))
 		return true;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)f->pid, f->fd);
@@ -320,8 +320,8 @@ static int copy_file(
 			m->path, show_size(size, text));
 	fd = make_file(m->path);
 	if (fd < 0 || ftruncate(fd, (off_t)size))
-		return err_set(err, errno, "copy the mapped file %.200s",
-			m->path);
+		return err_set(
+			err, errno, "copy the mapped file %.200s", m->path);
 	for (size_t i = 0; i < all->n_mappings; i++) {
 		const struct mapping *o = &all->mapping[i];
 		auto_close int mem = -1;

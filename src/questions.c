@@ -48,8 +48,7 @@ static int install(struct sock_filter *filter, unsigned short n, unsigned flags)
 		errno = ENOSYS;
 		return -1;
 	}
-	return (int)syscall(
-		SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 }
 
 /* Openings to read, below an open directory: those in /proc are such. */
@@ -152,8 +151,8 @@ int questions_fd(const struct questions *q)
  */
 static int edit_status(pid_t pid)
 {
-	static const char mode[] = "\nSeccomp:\t2", ours[] =
-					"\nSeccomp_filters:\t1\n";
+	static const char mode[] = "\nSeccomp:\t2",
+			  ours[] = "\nSeccomp_filters:\t1\n";
 	char path[32];
 	auto_free char *text = NULL;
 	auto_close int fd = -1;

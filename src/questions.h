@@ -34,8 +34,8 @@ int questions_deny_io_uring(void);
 struct questions;
 
 /*
- * The one who answers, when criu runs; root is that of the tree. Mapped files of
- * up to limit bytes are copied where nothing else helps. NULL with *err;
+ * The one who answers, when criu runs; root is that of the tree. Mapped files
+ * of up to limit bytes are copied where nothing else helps. NULL with *err;
  * released with questions_free().
  */
 struct questions *questions_new(

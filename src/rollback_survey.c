@@ -120,13 +120,14 @@ static void find_private_mounts(struct survey *s)
 {
 	const struct capsule *c = s->plan->capsule;
 
-	for (size_t i = 0; c && i < c->n_dirs; i++) {
+	for (size_t i = 0; c && i < c->private.n; i++) {
 		auto_close int fd = -1;
 		struct proc_fdinfo info;
 
-		if (c->dir[i].layer < 0)
+		if (c->private.dir[i].layer < 0)
 			continue;
-		fd = open(c->dir[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = open(c->private.dir[i].path,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0 && proc_fdinfo(getpid(), fd, &info))
 			int_list_add(&s->private_mounts, info.mnt_id);
 	}

@@ -228,10 +228,19 @@ static void on_look(EV_P_ ev_timer *w, int revents)
 
 static void on_too_long(EV_P_ ev_timer *w, int revents)
 {
+	struct sup *u = w->data;
+
 	(void)loop;
 	(void)revents;
+	if (u->state == S_RESTORING) {
+		/* The keeper waits for criu and hears nothing. */
+		log_warn("the restore takes longer than [checkpoint] "
+			 "restore_timeout");
+		kill(u->keeper.pid, SIGKILL);
+		return;
+	}
 	log_warn("the dump takes longer than [checkpoint] dump_timeout");
-	sup_ask(w->data, K_ABORT);
+	sup_ask(u, K_ABORT);
 }
 
 /* --- signals --- */

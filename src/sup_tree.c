@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archives.h"
 #include "log.h"
 #include "look.h"
 #include "output.h"
@@ -53,6 +54,7 @@ static void start_keeper(struct sup *u, enum isolation isolation)
 	ev_io_stop(u->loop, &u->reports);
 	u->plan.capsule.isolation = isolation;
 	u->plan.capsule.scratch = NULL;
+	u->plan.capsule.manifest = u->plan.manifest;
 	if (isolation == ISOLATION_USER)
 		u->plan.capsule.scratch =
 			scratch_make(&u->scratch, u->s->cfg->scratch);
@@ -60,8 +62,12 @@ static void start_keeper(struct sup *u, enum isolation isolation)
 		    &err))
 		log_warn("standard streams: %s", err.text);
 	memcpy(u->plan.std, u->relay.fd, sizeof(u->plan.std));
+	u->keeper.isolation = isolation;
+	if (u->plan.manifest && archives_check(u->s->step->dir, u->gen, &err)) {
+		without_capsule(u, err.text);
+		return;
+	}
 	if (keeper_start(&u->keeper, &u->plan, &err)) {
-		u->keeper.isolation = isolation;
 		without_capsule(u, err.text);
 		return;
 	}
@@ -226,11 +232,15 @@ static void handle(struct sup *u, const struct report *r)
 		r->type == R_RESTORE_FAILED ? E_RESTORE_FAILED : E_DUMP_FAILED;
 
 	u->last = r->result;
+	if (u->state == S_RESTORING)
+		ev_timer_stop(u->loop, &u->too_long);
 	if (r->note[0])
 		log_warn("%s", r->note);
 	switch (r->type) {
 	case R_READY:
 		sup_ask(u, u->plan.manifest ? K_RESTORE : K_START);
+		if (u->plan.manifest)
+			sup_timer(u, &u->too_long, u->s->cfg->restore_timeout);
 		break;
 	case R_UNABLE:
 		without_capsule(u, r->result.err.text);

@@ -444,7 +444,8 @@ static void make_plan(struct sup *u)
 	u->plan.argv = u->s->argv;
 	u->plan.mask = u->s->mask;
 	u->plan.cwd = u->s->cwd;
-	u->plan.step = u->s->step->dir;
+	u->plan.step = u->plan.capsule.checkpoints = u->s->step->dir;
+	u->plan.moves = u->s->sched->has_nodes;
 	u->plan.facts = make_facts(u->s);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
+#include "archives.h"
 #include "files.h"
 #include "proc.h"
 #include "rollback.h"
@@ -34,20 +35,21 @@ struct archiver {
 	int contents;    /* of those; -1: closed */
 	json_t *threads; /* all of the tree, by number */
 	struct capture *capture;
-	/* The archives, on their way into the store. */
-	char name[CAPSULE_MAX_DIRS][32];
-	struct capture_extra archive[CAPSULE_MAX_DIRS + 1];
-	size_t n_archives;
+	struct archives archives; /* on their way into the store */
+	struct capture_extra extra[ARCHIVES_MAX + 1];
+	size_t n_extra;
 };
 
-static _Noreturn void archive(
-	const struct capsule *c, int out[], int go, struct err *err)
+static _Noreturn void archive(struct archiver *a, const struct carry *c, int go)
 {
 	char byte;
 
 	if (read(go, &byte, 1) != 1)
 		_exit(0);
-	_exit(capsule_save(c, out, err) ? 1 : 0);
+	_exit(archives_write(
+		      &a->archives, c, a->survey.root, a->survey.std, a->err)
+			? 1
+			: 0);
 }
 
 /* A stream of that name: what is written to *out goes into the store. */
@@ -59,44 +61,28 @@ static int make_pipe(
 	if (pipe2(fds, O_CLOEXEC))
 		return err_set(err, errno, "pipe");
 	*out = fds[1];
-	a->archive[a->n_archives++] = (struct capture_extra){name, fds[0]};
-	return 0;
-}
-
-static int make_pipes(struct archiver *a, const struct capsule *c,
-	int out[CAPSULE_MAX_DIRS], struct err *err)
-{
-	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
-		out[i] = -1;
-	for (size_t i = 0; i < c->n_dirs; i++) {
-		if (c->dir[i].layer < 0)
-			continue;
-		capsule_archive_name(i, a->name[i]);
-		if (make_pipe(a, a->name[i], &out[i], err))
-			return -1;
-	}
+	a->extra[a->n_extra++] = (struct capture_extra){name, fds[0]};
 	return 0;
 }
 
 static int archiver_start(
-	struct archiver *a, const struct capsule *c, struct err *err)
+	struct archiver *a, const struct carry *c, struct err *err)
 {
-	int fds[2], out[CAPSULE_MAX_DIRS];
+	int fds[2];
 
 	a->err = mmap(NULL, sizeof(*a->err), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (a->err == MAP_FAILED || pipe2(fds, O_CLOEXEC))
 		return err_set(err, errno, "make the archiver");
-	if (make_pipes(a, c, out, err))
+	if (archives_open(&a->archives, c, err))
 		return -1;
 	a->pid = fork();
 	if (a->pid == 0) {
 		close(fds[1]);
-		archive(c, out, fds[0], a->err);
+		archive(a, c, fds[0]);
 	}
 	close(fds[0]);
-	for (size_t i = 0; i < CAPSULE_MAX_DIRS; i++)
-		release_fd(&out[i]);
+	archives_close(&a->archives);
 	a->go = fds[1];
 	if (a->pid < 0)
 		return err_set(err, errno, "fork the archiver");
@@ -162,14 +148,15 @@ static json_t *make_manifest(const struct worker_dump *d,
 		json_object_update_new(m,
 			json_pack(
 				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:o, "
-				"s:o, s:o}",
+				"s:o, s:o, s:o}",
 				"time", now_wall(), "leave", d->leave,
 				"deny_io_uring", d->deny_io_uring, "host",
 				u.nodename, "kernel", u.release, "isolation",
 				isolation_text(c), "pid", (int)d->root,
 				"last_pid", (int)capsule_last_pid(), "outside",
 				outside, "written", a->written, "threads",
-				a->threads))) {
+				a->threads, "private",
+				private_list(&c->private)))) {
 		json_decref(m);
 		return NULL;
 	}
@@ -188,8 +175,11 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	struct err why;
 	int ret;
 
-	a->capture =
-		stream_capture(w, e->work, a->archive, a->n_archives, &r->err);
+	for (size_t i = 0; i < ARCHIVES_MAX; i++)
+		if (a->archives.from[i] >= 0)
+			a->extra[a->n_extra++] = (struct capture_extra){
+				a->archives.name[i], a->archives.from[i]};
+	a->capture = stream_capture(w, e->work, a->extra, a->n_extra, &r->err);
 	if (!a->capture)
 		return -1;
 	ret = engine_dump(
@@ -296,6 +286,19 @@ static int check_space(struct worker_dump *d, struct err *err)
 	return 0;
 }
 
+/* Before the tree is stopped: is it too much, and how long may it take? */
+static int look_ahead(
+	const struct archiver *a, const struct carry *c, struct err *err)
+{
+	struct carry_list l;
+
+	if (carry_find(c, a->survey.root, a->survey.std, &l, err))
+		return -1;
+	carry_tell(&l);
+	carry_release(&l);
+	return 0;
+}
+
 static int dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
@@ -313,7 +316,8 @@ static int dump(const struct engine *e, const struct capsule *c,
 	for (int i = 0; i < 3; i++)
 		if (fstat(i, &a.survey.std[i]))
 			a.survey.std[i].st_nlink = 0;
-	if (archiver_start(&a, c, &r->err) ||
+	if (look_ahead(&a, &d->carry, &r->err) ||
+		archiver_start(&a, &d->carry, &r->err) ||
 		capsule_keep_criu_caps(c, &r->err)) {
 		json_decref(outside);
 		return -1;

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "capsule.h"
+#include "carry.h"
 #include "engine.h"
 #include "err.h"
 #include "store.h"
@@ -32,6 +33,7 @@ struct worker_dump {
 	bool deny_io_uring;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
+	struct carry carry;
 	uint64_t snapshot_limit; /* see rollback.h */
 };
 

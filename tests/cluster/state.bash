@@ -36,13 +36,13 @@ make_state() {
 
 id_of() { awk -F: -v u="$1" '$1 == u { print $3 ":" $4 }' "$root/etc/passwd"; }
 
-# libmariadb 11.8.9, at present in sid, refuses what slurmdbd asks: "Number of
-# columns in result (=1) set exceeds maximum allowed number of columns (=0)".
+# libmariadb 11.8.9 refuses what slurmdbd asks: "Number of columns in result (=1)
+# set exceeds maximum allowed number of columns (=0)".
 mend_suite() {
-	local dir=$cache/libmariadb-trixie lib=$root/usr/local/lib
-	[ "$suite" = sid ] && [ ! -e "$lib/libmariadb.so.3" ] || return 0
-	say "taking libmariadb from Debian 13"
-	CHECKPOINTER_SUITE=$suite sh "$top/contrib/debian-root" fetch trixie \
+	local dir=$cache/libmariadb-bookworm lib=$root/usr/local/lib
+	[ ! -e "$lib/libmariadb.so.3" ] || return 0
+	say "taking libmariadb from Debian 12"
+	CHECKPOINTER_SUITE=$suite sh "$top/contrib/debian-root" fetch bookworm \
 		libmariadb3 "$dir" &&
 		cp "$dir"/usr/lib/*/libmariadb.so.3 "$lib" &&
 		rm -rf "$dir" && chroot "$root" ldconfig

@@ -264,6 +264,25 @@ begin_held() {
 	wanted_output
 }
 
+@test "a restore that takes too long is given up, and an older one tried" {
+	cat >stuck-criu <<-X
+		#!/bin/sh
+		[ "\$1" != restore ] || [ -e "$work/stuck" ] ||
+			{ touch "$work/stuck"; exec sleep 100; }
+		exec "$(PATH="$PATH:/usr/sbin" command -v criu)" "\$@"
+	X
+	chmod +x stuck-criu
+	begin -s "criu.binary=$work/stuck-criu" -s checkpoint.restore_timeout=3s
+	save_one 1
+	kill -USR1 "$pid"
+	await err 'longer than \[checkpoint\] restore_timeout'
+	await_state restored
+	touch two
+	ends_with 0
+	want_lines 1 "$journal" '"on":"restored","gen":1'
+	want_same <(bash gated.sh one two) out
+}
+
 # --- killed somewhere in a long dump ---
 
 # Until a generation that is not yet committed has 4 MB of pages.

@@ -23,6 +23,8 @@ capable() {
 
 expected() { bash count.sh 40 0 >want; }
 
+gated_output() { for g; do printf 'at %s\npast %s\n' "$g" "$g"; done; echo end; }
+
 legs_of() { grep -c '"event":"leg"' "$journal"; }
 
 @test "no capsule: the output over the legs is the same" {
@@ -80,6 +82,40 @@ legs_of() { grep -c '"event":"leg"' "$journal"; }
 	want_same out want
 }
 
+@test "no capsule: a TMPDIR of the step's own, the same in all legs, gone at the end" {
+	capable
+	unset TMPDIR
+	cat >tmp.sh <<-'X'
+		echo "$TMPDIR" | tee dir
+		stat -c '%a %u' "$TMPDIR"
+		exec 7<>"$(mktemp)"
+		echo kept >&7
+		bash gated.sh one
+		cat /dev/fd/7
+		ls -A "$TMPDIR" | wc -l
+	X
+	start "${options[@]}" -- bash tmp.sh
+	await out 'at one'
+	kill -TERM "$pid"
+	ends_with 75
+	touch one
+	start_plain checkpointer "${options[@]}" restore t
+	ends_with 0
+	{ cat dir; echo "700 $(id -u)"; gated_output one; printf '%s\n' kept 1; } >want
+	want_same want out
+	[[ $(<dir) = /tmp/checkpointer-$(id -u)-* ]]
+	[ ! -e "$(<dir)" ]
+}
+
+@test "no capsule: a TMPDIR that is set stays" {
+	capable
+	mkdir tmp
+	TMPDIR=$work/tmp plainly checkpointer -q "${options[@]}" -- \
+		bash -c 'echo "$TMPDIR"; touch "$TMPDIR/x"' >out
+	[ "$(<out)" = "$work/tmp" ]
+	[ -e tmp/x ]
+}
+
 @test "no capsule: what was exported is restored by plain criu" {
 	local criu=criu
 
@@ -112,7 +148,7 @@ legs_of() { grep -c '"event":"leg"' "$journal"; }
 		    print(f"--inherit-fd\nfd[{i + 5}]:{o['key']}")
 	P
 	mapfile -t -O "${#options[@]}" options <inherit
-	(cd images && PATH=$PATH:/usr/sbin "$criu" restore "${options[@]}" -D . \
+	(cd images && CRIU_FAULT=130 PATH=$PATH:/usr/sbin "$criu" restore "${options[@]}" -D . \
 		--restore-detached --skip-file-rwx-check --manage-cgroups=ignore \
 		--file-locks --network-lock skip -v2 -o restore.log) ||
 		fail "$(tail -n 5 images/restore.log)"

@@ -222,10 +222,6 @@ rounds() {
 	same_in_legs python3 terminal.py
 }
 
-@test "script(1) around a program" {
-	same_in_legs script -q -e -c "bash count.sh 40 0.05" /dev/null
-}
-
 # --- io_uring ---
 
 uring_program() {

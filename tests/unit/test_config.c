@@ -207,6 +207,7 @@ static void test_built_in(void **state)
 	assert_true(cfg->look_after == 60);
 	assert_true(cfg->retry == 30);
 	assert_true(cfg->dump_timeout == 0);
+	assert_true(cfg->restore_timeout == 3600);
 	assert_int_equal(cfg->restore_tries, 3);
 	assert_true(cfg->mtbf == 7 * 86400);
 	assert_int_equal(cfg->compression, COMPRESSION_AUTO);
@@ -946,7 +947,7 @@ static void test_shipped_file(void **state)
 	assert_null(strstr(origins, "built-in"));
 	for (p = strstr(open, " =\n"); p; p = strstr(p + 1, " =\n"))
 		n++;
-	assert_int_equal(n, 3);
+	assert_int_equal(n, 5);
 	assert_non_null(strstr(open, "\nlock =\n"));
 }
 
@@ -998,7 +999,7 @@ static void test_manual(void **state)
 			fail_msg("the manual does not name %s", line);
 		keys++;
 	}
-	assert_int_equal(keys, 37);
+	assert_int_equal(keys, 41);
 	assert_non_null(strstr(manual, "\n.It Cm lock "));
 }
 
