@@ -33,6 +33,7 @@ struct sup {
 	bool elsewhere;        /* no restore is possible on this node */
 	bool tried_here;       /* one of them was more than reading it */
 	bool leaving;          /* the last dump was to leave */
+	bool look_later;       /* it was due in the middle of a dump */
 	bool leave_soon;       /* remembered until it can be done */
 	bool stay_down;        /* leave without a successor */
 	bool brought_back;     /* the scheduler itself does that */

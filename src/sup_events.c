@@ -223,7 +223,11 @@ static void on_look(EV_P_ ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	sup_look(u);
+	/* A tree that is being dumped looks as if it were under a debugger. */
+	if (u->state == S_SAVING || u->state == S_LEAVING)
+		u->look_later = true;
+	else
+		sup_look(u);
 }
 
 static void on_too_long(EV_P_ ev_timer *w, int revents)

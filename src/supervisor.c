@@ -118,6 +118,10 @@ static void watch(struct sup *u)
 {
 	ev_timer_stop(u->loop, &u->too_long);
 	sup_timer(u, &u->interval, next_interval(u));
+	if (u->look_later) {
+		u->look_later = false;
+		sup_look(u);
+	}
 	if (u->leave_soon) {
 		u->leave_soon = false;
 		sup_post(u, E_LEAVE);

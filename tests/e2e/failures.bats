@@ -365,26 +365,6 @@ tcp() {
 	ends_with 0
 }
 
-@test "memory of a deleted file is told" {
-	cat >deleted.py <<-'X'
-		import mmap, os, time
-		with open("mapped", "w+b") as f:
-		    f.write(bytes(4096))
-		    f.flush()
-		    m = mmap.mmap(f.fileno(), 4096)
-		os.unlink("mapped")
-		print("ready", flush=True)
-		while not os.path.exists("one"):
-		    time.sleep(0.02)
-		print(len(m))
-	X
-	start -s checkpoint.look_after=0.3s -- python3 deleted.py
-	await err 'a mapped file that was deleted'
-	grep -E 'warning: process [0-9]+ \(python3\)' err
-	touch one
-	ends_with 0
-}
-
 @test "a process under a debugger is told, and runs on" {
 	command -v strace >/dev/null || skip "needs strace"
 	start -s checkpoint.look_after=0.3s -s checkpoint.retry=0.2s -- \
