@@ -74,6 +74,9 @@ static const struct hint hints[] = {
 	{"Can't seize",
 		"ptrace is not allowed here: see kernel.yama.ptrace_scope"},
 	{"Can't infect", "the process cannot be controlled"},
+	{"Unable to connect a transport socket",
+		"a process has confined itself (Landlock), as xz does between "
+		"two pipes: give it files"},
 	{"Operation not permitted",
 		"criu lacks a privilege: where user namespaces are closed it "
 		"needs cap_checkpoint_restore as a file capability"},

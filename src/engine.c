@@ -364,7 +364,8 @@ static int make_questions(struct command *c, struct err *err)
 	int sock[2];
 
 	if (!(c->e->unprivileged && c->e->deny_io_uring) &&
-		!mapfiles_needed(c->root, answered(c->e)))
+		!mapfiles_needed(c->root, answered(c->e)) &&
+		!questions_about_timers(c->root))
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
 		return err_set(err, errno, "socketpair");

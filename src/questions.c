@@ -16,6 +16,7 @@
 
 #include "log.h"
 #include "mapfiles.h"
+#include "proc.h"
 #include "request.h"
 #include "util.h"
 
@@ -145,6 +146,20 @@ int questions_fd(const struct questions *q)
 	return q->listener;
 }
 
+/* What a file in /proc holds at most, of those that are edited. */
+#define PROC_MAX 65536
+
+/* A text as a file that criu can read. */
+static int as_file(const char *text)
+{
+	auto_close int fd = memfd_create("edited", MFD_CLOEXEC);
+
+	if (fd < 0 || write_all(fd, text, strlen(text)) ||
+		lseek(fd, 0, SEEK_SET))
+		return -1;
+	return steal_fd(&fd);
+}
+
 /*
  * criu has to be told nothing of a filter that is ours: who is not privileged
  * may not read it, see PTRACE_SECCOMP_GET_FILTER in ptrace(2), and it is there
@@ -157,20 +172,68 @@ static int edit_status(pid_t pid)
 			  ours[] = "\nSeccomp_filters:\t1\n";
 	char path[32];
 	auto_free char *text = NULL;
-	auto_close int fd = -1;
 	char *at;
-	size_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	text = read_file_at(AT_FDCWD, path, 65536, &n, NULL);
+	text = read_file_at(AT_FDCWD, path, PROC_MAX, NULL, NULL);
 	at = text && strstr(text, ours) ? strstr(text, mode) : NULL;
 	if (!at)
 		return -1;
 	at[sizeof(mode) - 2] = '0';
-	fd = memfd_create("status", MFD_CLOEXEC);
-	if (fd < 0 || write_all(fd, text, n) || lseek(fd, 0, SEEK_SET))
-		return -1;
-	return steal_fd(&fd);
+	return as_file(text);
+}
+
+bool questions_timer_text(const char *text, char *edited, size_t size)
+{
+	static const char off[] = "it_value: (0, 0)";
+	const char *at = strstr(text, off);
+	unsigned long long s, ns;
+
+	if (!at ||
+		sscanf(at + sizeof(off) - 1, " it_interval: (%llu, %llu)", &s,
+			&ns) != 2 ||
+		!(s | ns))
+		return false;
+	snprintf(edited, size, "%.*sit_value: (%llu, %llu)%s",
+		(int)(at - text), text, s, ns, at + sizeof(off) - 1);
+	return true;
+}
+
+/*
+ * A timer that has expired is only armed anew when it is read; until then the
+ * kernel shows no time that is left, and criu would restore one that is off.
+ * criu gets the next whole interval. The expirations that nobody has read are
+ * told beside it. See timerfd_create(2).
+ */
+static int edit_timer(pid_t pid, int fd)
+{
+	char path[48], edited[1024];
+	auto_free char *text = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)pid, fd);
+	text = read_file_at(AT_FDCWD, path, PROC_MAX, NULL, NULL);
+	return text && questions_timer_text(text, edited, sizeof(edited))
+		       ? as_file(edited)
+		       : -1;
+}
+
+static bool is_timer(const struct proc_fd *f, void *arg)
+{
+	bool *found = arg;
+
+	*found = !strcmp(f->target, "anon_inode:[timerfd]");
+	return !*found;
+}
+
+bool questions_about_timers(pid_t root)
+{
+	struct int_list tree = proc_tree(root);
+	bool found = false;
+
+	for (size_t i = 0; i < tree.n && !found; i++)
+		proc_fds(tree.v[i], is_timer, &found);
+	free(tree.v);
+	return found;
 }
 
 /* The directory that name is opened in. */
@@ -200,7 +263,7 @@ static int find_answer(struct questions *q, const struct seccomp_notif *n,
 	bool *keep, struct err *err)
 {
 	char dir[64], name[40];
-	int pid, at = 0;
+	int pid, fd, at = 0;
 
 	if (!read_question(n, dir, sizeof(dir), name, sizeof(name)) ||
 		sscanf(dir, "/proc/%d%n", &pid, &at) != 1)
@@ -208,9 +271,14 @@ static int find_answer(struct questions *q, const struct seccomp_notif *n,
 	*keep = !strcmp(dir + at, "/map_files");
 	if (*keep)
 		return mapfiles_open(q->mapfiles, pid, name, err);
-	if (!q->unprivileged || dir[at] || strcmp(name, "status"))
+	if (dir[at])
 		return -1;
-	return edit_status(pid);
+	if (q->unprivileged && !strcmp(name, "status"))
+		return edit_status(pid);
+	at = 0;
+	if (sscanf(name, "fdinfo/%d%n", &fd, &at) == 1 && at && !name[at])
+		return edit_timer(pid, fd);
+	return -1;
 }
 
 void questions_answer(struct questions *q, struct err *err)

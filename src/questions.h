@@ -11,6 +11,7 @@
 #ifndef QUESTIONS_H
 #define QUESTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,6 +31,15 @@ int questions_ask(int sock);
  * with errno. Only what a signal handler may do is done.
  */
 int questions_deny_io_uring(void);
+
+/* Has a process of this tree a timerfd? criu is to hear of these from us. */
+bool questions_about_timers(pid_t root);
+
+/*
+ * What criu is to be told of a timerfd instead of this text, proc_pid_fdinfo(5):
+ * false if that is just the text.
+ */
+bool questions_timer_text(const char *text, char *edited, size_t size);
 
 struct questions;
 

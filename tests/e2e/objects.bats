@@ -311,6 +311,20 @@ uring_program() {
 	X
 }
 
+@test "a timerfd that expires all the time goes on" {
+	cat >timer.py <<-'X'
+		import os, time
+		t = os.timerfd_create(time.CLOCK_MONOTONIC)
+		os.timerfd_settime(t, initial=0.002, interval=0.002)
+		seen = 0
+		while seen < 1200:
+		    seen += int.from_bytes(os.read(t, 8), "little")
+		    time.sleep(0.01)
+		print("end", flush=True)
+	X
+	same_in_legs timeout 40 python3 timer.py
+}
+
 @test "signalfd and pending signals" {
 	rounds <<-'X'
 		import ctypes, os, signal, struct
