@@ -194,8 +194,8 @@ bool questions_timer_text(const char *text, char *edited, size_t size)
 			&ns) != 2 ||
 		!(s | ns))
 		return false;
-	snprintf(edited, size, "%.*sit_value: (%llu, %llu)%s",
-		(int)(at - text), text, s, ns, at + sizeof(off) - 1);
+	snprintf(edited, size, "%.*sit_value: (%llu, %llu)%s", (int)(at - text),
+		text, s, ns, at + sizeof(off) - 1);
 	return true;
 }
 

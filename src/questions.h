@@ -36,8 +36,8 @@ int questions_deny_io_uring(void);
 bool questions_about_timers(pid_t root);
 
 /*
- * What criu is to be told of a timerfd instead of this text, proc_pid_fdinfo(5):
- * false if that is just the text.
+ * What criu is to be told of a timerfd instead of this text,
+ * proc_pid_fdinfo(5): false if that is just the text.
  */
 bool questions_timer_text(const char *text, char *edited, size_t size);
 

@@ -12,7 +12,8 @@
 
 #include "questions.h"
 
-#define HEAD "pos:\t0\nflags:\t02\nmnt_id:\t15\nino:\t1057\nclockid: 1\nticks: 3\n"
+#define HEAD                                                                   \
+	"pos:\t0\nflags:\t02\nmnt_id:\t15\nino:\t1057\nclockid: 1\nticks: 3\n"
 
 static void test_an_expired_timer(void **state)
 {
@@ -46,8 +47,8 @@ static void test_other_timers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(as_they_are) / sizeof(*as_they_are); i++)
-		assert_false(questions_timer_text(
-			as_they_are[i], out, sizeof(out)));
+		assert_false(
+			questions_timer_text(as_they_are[i], out, sizeof(out)));
 }
 
 /* What the kernel of this machine says is what is understood. */
