@@ -64,7 +64,9 @@ static void try_capsule(const struct config *cfg, struct capsule_trial *t)
 {
 	struct capsule_plan plan = {.isolation = ISOLATION_USER,
 		.uid = geteuid(),
-		.gid = getegid()};
+		.gid = getegid(),
+		.checkpoints = -1,
+		.criu = ""};
 	struct scratch scratch = {0};
 	int fds[2];
 	pid_t pid;
