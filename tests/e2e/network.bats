@@ -338,7 +338,10 @@ serve() {
 	X
 	start "${options[@]}" -- python3 inside.py
 	await out ready
-	[ "$(ps -o state= -C pasta.avx2 -C pasta)" = T ]
+	# It is stopped when it has set itself up; nothing tells.
+	until [ "$(ps -o state= -C pasta.avx2 -C pasta)" = T ]; do
+		sleep 0.02
+	done
 	run -1 bash -c 'exec 5<>/dev/tcp/127.0.0.1/5078'
 	serve
 	echo "$port" >port.new

@@ -68,10 +68,12 @@ rounds() {
 		os.unlink("/dev/shm/shared")
 		a, b = os.pipe(), os.pipe()
 		if os.fork() == 0:
+		    os.close(a[1])
 		    while os.read(a[0], 1):
 		        n, = struct.unpack_from("q", m, 8192)
 		        struct.pack_into("q", m, 8192, n * 3 % 1000003 + 1)
 		        os.write(b[1], b"x")
+		    os._exit(0)
 		def turn(i):
 		    os.write(a[1], b"x")
 		    os.read(b[0], 1)
@@ -273,7 +275,7 @@ uring_program() {
 
 @test "io_uring: others have it, and are told what to do" {
 	uring_program other
-	start -- ./other
+	start -s checkpoint.look_after=0.3s -- ./other
 	await out '^a ring'
 	await err 'an io_uring, cannot be checkpointed; put io_uring = deny under \[capsule\]'
 	touch go
