@@ -11,21 +11,15 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "archives.h"
 #include "connections.h"
 #include "log.h"
 #include "proc.h"
 #include "programs.h"
 #include "questions.h"
-#include "remap.h"
-#include "rollback.h"
+#include "restore.h"
 #include "store.h"
-#include "stream.h"
 #include "tmpdir.h"
 #include "util.h"
-
-/* The command's PIDs begin above this, criu's own at a restore below. */
-#define FIRST_PID 1000
 
 struct self {
 	const struct keeper_plan *plan;
@@ -169,7 +163,7 @@ static void start_command(struct self *k)
 	struct report r = {.type = R_STARTED};
 	int fds[2];
 
-	if (in_capsule(k) && capsule_set_last_pid(FIRST_PID, &r.result.err))
+	if (in_capsule(k) && capsule_set_last_pid(KEEPER_FIRST_PID, &r.result.err))
 		goto failed;
 	if (pipe2(fds, O_CLOEXEC)) {
 		err_set(&r.result.err, errno, "pipe");
@@ -294,136 +288,11 @@ static void abort_dump(struct self *k)
 	kill(-k->worker, SIGKILL);
 }
 
-/* The command's next PIDs follow those that it had. */
-static void go_on_numbering(const struct self *k, struct report *r)
-{
-	pid_t last = (pid_t)json_integer_value(
-		json_object_get(k->plan->manifest, "last_pid"));
-	struct err err;
-
-	if (in_capsule(k) &&
-		capsule_set_last_pid(last > FIRST_PID ? last : FIRST_PID, &err))
-		snprintf(r->note, sizeof(r->note), "%.200s", err.text);
-}
-
-/* Beside a generation that has been restored. */
-static void mark_name(const struct self *k, char name[32])
-{
-	snprintf(name, 32, "%04u.restored", k->plan->gen);
-}
-
-static void mark_restored(const struct self *k)
-{
-	auto_close int fd = -1;
-	char name[32];
-
-	mark_name(k, name);
-	fd = openat(k->plan->step, name,
-		O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		log_debug("cannot mark the generation: %s", strerror(errno));
-}
-
-/*
- * Behind a last dump only the supervisor itself has written to the streams,
- * until the generation is restored: then a leg that died has gone on.
- */
-static bool roll_back(const struct self *k, struct report *report)
-{
-	const struct keeper_plan *p = k->plan;
-	struct rollback_job r = {
-		.list = json_object_get(p->manifest, "written"),
-		.generation = p->capsule.generation,
-		.gen = p->gen,
-		.keep = p->step,
-		.policy = p->cfg->rollback,
-	};
-	enum rollback_result result;
-	char mark[32];
-
-	mark_name(k, mark);
-	r.went_on = !json_is_true(json_object_get(p->manifest, "leave")) ||
-		    !faccessat(p->step, mark, F_OK, 0);
-	result = rollback_apply(&r, &report->result.err);
-	if (result == ROLLBACK_FATAL)
-		report->type = R_RESTORE_REFUSED;
-	return result == ROLLBACK_DONE;
-}
-
-/* In a capsule they are: it is as empty as this one. */
-static int numbers_are_free(const struct self *k, struct err *err)
-{
-	const json_t *threads = json_object_get(k->plan->manifest, "threads"),
-		     *j;
-	size_t i;
-
-	json_array_foreach(threads, i, j)
-	{
-		pid_t pid = (pid_t)json_integer_value(j);
-		char name[256];
-
-		if (in_capsule(k) || pid <= 0 ||
-			(kill(pid, 0) && errno == ESRCH))
-			continue;
-		proc_cmdline(pid, name, sizeof(name));
-		return err_set(err, 0,
-			"process number %d, which the checkpoint needs, is in "
-			"use here (%.100s)",
-			(int)pid, name);
-	}
-	return 0;
-}
-
-/* What the images do not give is the reason for whatever criu says of it. */
-static pid_t run_criu(void *arg, bool stop, struct err *err)
-{
-	struct self *k = arg;
-	const struct keeper_plan *p = k->plan;
-	struct err *failure = &k->result->err;
-	pid_t server, root = -1;
-
-	failure->text[0] = '\0';
-	server = stream_serve(k->capsule.work, p->capsule.generation, failure);
-	if (server > 0)
-		root = engine_restore(&p->engine, stop,
-			json_object_get(p->manifest, "outside"),
-			connections_restore, &k->capsule.network, err);
-	stream_served(server);
-	if (root <= 0 && failure->text[0])
-		*err = *failure;
-	return root;
-}
-
-/*
- * In this process and not in a worker: the restored root is a child of the
- * process that runs criu, and must not lose its parent (getppid(2),
- * PR_SET_PDEATHSIG). The keeper has nothing else to do meanwhile.
- */
 static void restore(struct self *k)
 {
-	struct report r = {.type = R_RESTORE_FAILED};
-	double start = now_mono();
+	struct report r;
 
-	if (!numbers_are_free(k, &r.result.err) &&
-		!archives_put_back(k->plan->capsule.generation,
-			k->capsule.has_user_ns, &r.result.err) &&
-		roll_back(k, &r) &&
-		!capsule_lend_caps(&k->capsule, true, &r.result.err))
-		k->root = remap_restore(k->plan->capsule.generation, run_criu,
-			k, &r.result.err);
-	if (capsule_lend_caps(&k->capsule, false, &r.result.err))
-		k->root = -1;
-	if (k->root > 0) {
-		mark_restored(k);
-		r.type = R_RESTORED;
-		r.result.ok = true;
-		go_on_numbering(k, &r);
-	} else {
-		k->root = 0;
-	}
-	r.root = k->root;
-	r.result.seconds = now_mono() - start;
+	k->root = restore_tree(k->plan, &k->capsule, &k->result->err, &r);
 	tell(k, &r);
 }
 

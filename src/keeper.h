@@ -21,6 +21,9 @@
  * and the supervisor kills what is left.
  */
 
+/* The command's PIDs begin above this, criu's own at a restore below. */
+#define KEEPER_FIRST_PID 1000
+
 enum request_type {
 	K_START,   /* start the command */
 	K_RESTORE, /* restore from the plan's generation */
