@@ -364,9 +364,3 @@ output_has() {
 	make dist
 	cmp first.tar.gz "$tarball"
 }
-
-@test "this tree builds without a warning and passes its unit tests" {
-	./configure --enable-werror
-	make -j "$(nproc)"
-	if has_cmocka; then make -j "$(nproc)" check; fi
-}

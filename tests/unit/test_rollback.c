@@ -151,8 +151,9 @@ static void start(struct fixture *f, const struct open_file *o, size_t n)
 	f->child = fork();
 	if (f->child == 0) {
 		alarm(60);
-		/* Nothing but these: the tests' own output may be a file. */
-		if (close_range(0, 2, 0))
+		/* Nothing but these: what the tests inherit may be files. */
+		if (close_range(0, (unsigned)fds[1] - 1, 0) ||
+			close_range((unsigned)fds[1] + 1, ~0U, 0))
 			_exit(4);
 		for (size_t i = 0; i < n; i++)
 			open_one(f, &o[i]);
