@@ -60,7 +60,7 @@ with_small_disk() {
 	python3 big.py 8 /dev/null >want
 	with_small_disk 30M '
 		head -c 26M /dev/zero >disk/filler
-		checkpointer -c t -d "$PWD/disk" -t 1s -m 0.8s \
+		checkpointer -c t -d "$PWD/disk" -t 5s -m 3s \
 			-s checkpoint.retry=0.2s -- python3 big.py 8 one >out 2>err &
 		pid=$!
 		timeout 30 tail -s 0.05 -n +1 -F err | grep -m 1 "is full"
