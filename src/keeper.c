@@ -163,7 +163,8 @@ static void start_command(struct self *k)
 	struct report r = {.type = R_STARTED};
 	int fds[2];
 
-	if (in_capsule(k) && capsule_set_last_pid(KEEPER_FIRST_PID, &r.result.err))
+	if (in_capsule(k) &&
+		capsule_set_last_pid(KEEPER_FIRST_PID, &r.result.err))
 		goto failed;
 	if (pipe2(fds, O_CLOEXEC)) {
 		err_set(&r.result.err, errno, "pipe");
@@ -229,6 +230,8 @@ static void begin_dump(struct self *k, const struct request *r)
 		.root = k->root,
 		.stopped = &k->was_stopped,
 		.facts = k->plan->facts,
+		.before_commit = k->plan->before_commit,
+		.arg = k->plan->arg,
 		.store = k->plan->store,
 		.carry = {.cfg = k->plan->cfg,
 			.private = &k->capsule.private,

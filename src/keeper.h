@@ -77,7 +77,10 @@ struct keeper_plan {
 	unsigned gen;  /* to restore */
 	bool moves;    /* a successor may come to another node */
 	struct store_options store;
-	json_t *facts;          /* for the manifest of a dump */
+	json_t *facts; /* for the manifest of a dump */
+	/* What else must be safe before a generation is; NULL: nothing. */
+	int (*before_commit)(void *arg, struct err *err);
+	void *arg;
 	const json_t *manifest; /* of the generation to restore, or NULL */
 };
 

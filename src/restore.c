@@ -34,7 +34,9 @@ static void go_on_numbering(const struct job *k, struct report *r)
 	struct err err;
 
 	if (in_capsule(k) &&
-		capsule_set_last_pid(last > KEEPER_FIRST_PID ? last : KEEPER_FIRST_PID, &err))
+		capsule_set_last_pid(
+			last > KEEPER_FIRST_PID ? last : KEEPER_FIRST_PID,
+			&err))
 		snprintf(r->note, sizeof(r->note), "%.200s", err.text);
 }
 
@@ -139,8 +141,8 @@ pid_t restore_tree(const struct keeper_plan *plan, struct capsule *c,
 		!archives_put_back(plan->capsule.generation, c->has_user_ns,
 			&r->result.err) &&
 		roll_back(&k, r) && !capsule_lend_caps(c, true, &r->result.err))
-		root = remap_restore(plan->capsule.generation, run_criu, &k,
-			&r->result.err);
+		root = remap_restore(
+			plan->capsule.generation, run_criu, &k, &r->result.err);
 	if (capsule_lend_caps(c, false, &r->result.err))
 		root = -1;
 	if (root > 0) {

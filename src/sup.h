@@ -23,7 +23,6 @@ struct sup {
 	struct helper checker; /* looks at criu */
 	struct helper asker;   /* asks the scheduler, for the answer below */
 	struct helper shower;  /* shows the state to users of the scheduler */
-	struct helper saver;   /* keeps what a rerun of the script empties */
 	void (*answer)(struct sup *u, bool answered);
 	struct scratch scratch;
 	struct relay relay;

@@ -133,14 +133,6 @@ static void on_checked(struct sup *u, int status)
 		log_warn("no checkpoint can be made: %s", err.text);
 }
 
-static void on_saved(struct sup *u, int status)
-{
-	struct err err;
-
-	if (helper_done(&u->saver, status, &err))
-		log_warn("%s", err.text);
-}
-
 static void on_child(EV_P_ ev_child *w, int revents)
 {
 	struct sup *u = w->data;
@@ -153,8 +145,6 @@ static void on_child(EV_P_ ev_child *w, int revents)
 		on_answer(u, w->rstatus);
 	else if (w->rpid == u->shower.pid)
 		on_shown(u, w->rstatus);
-	else if (w->rpid == u->saver.pid)
-		on_saved(u, w->rstatus);
 	else if (w->rpid == u->helper.pid)
 		on_submitted(u, w->rstatus);
 }

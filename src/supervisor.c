@@ -209,18 +209,11 @@ static int keep_output(const struct sup *u, struct err *err)
 	return output_keep(u->s->step->dir, err);
 }
 
-static int save_work(void *arg, struct err *err)
+/* In the worker: with its checkpoint the script may run again, after a crash.
+ */
+static int before_commit(void *arg, struct err *err)
 {
 	return keep_output(arg, err);
-}
-
-/* With this checkpoint the script may run again, without another word. */
-static void keep_beside(struct sup *u)
-{
-	struct err err;
-
-	if (!u->saver.pid && helper_start(&u->saver, save_work, u, &err))
-		log_warn("%s", err.text);
 }
 
 static int submit_now(void *arg, char name[SCHED_NAME], struct err *err)
@@ -420,8 +413,6 @@ void sup_post(struct sup *u, enum event ev)
 		set_state(u, t.to, ev);
 	if (ev == E_DUMPED)
 		tell_dump(u);
-	if (ev == E_DUMPED && u->state == S_RUNNING)
-		keep_beside(u);
 	if (u->state == S_RUNNING || u->state == S_RESTORED ||
 		u->state == S_LEAVING)
 		show_state(u);
@@ -451,6 +442,8 @@ static void make_plan(struct sup *u)
 	u->plan.step = u->plan.capsule.checkpoints = u->s->step->dir;
 	u->plan.moves = u->s->sched->has_nodes;
 	u->plan.facts = make_facts(u->s);
+	u->plan.before_commit = before_commit;
+	u->plan.arg = u;
 }
 
 static void begin(struct sup *u)

@@ -221,6 +221,11 @@ static int commit(const struct capsule *c, const struct worker_dump *d,
 		store_abandon(w);
 		return err_set(&r->err, ENOMEM, "manifest");
 	}
+	if (d->before_commit && d->before_commit(d->arg, &r->err)) {
+		json_decref(m);
+		store_abandon(w);
+		return -1;
+	}
 	ret = store_commit(w, m, &r->cost, &r->err);
 	json_decref(m);
 	return ret;

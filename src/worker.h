@@ -38,6 +38,9 @@ struct worker_dump {
 	struct carry carry;
 	enum outside outside;
 	uint64_t snapshot_limit; /* see rollback.h */
+	/* Called before the commit; if it fails, so does the dump. Or NULL. */
+	int (*before_commit)(void *arg, struct err *err);
+	void *arg;
 };
 
 /* Dump, carry the private directories, commit. Fills *r. Ends the process. */
