@@ -355,6 +355,26 @@ once() {
 	[ "$(sort -u out)" = "$(sort -u want)" ]
 }
 
+@test "a node that dies right behind a checkpoint: the output that a rerun empties" {
+	local script n
+
+	script <<-'X'
+		checkpointer -i 0.2s -- bash piece.sh A 60 >out
+	X
+	wanted A 60 >want
+	export CHECKPOINTER_CHECKPOINT_MARGIN=1s
+	for n in 1 2 3; do
+		start -t 60s batch script.sh
+		await_event dumped $((3 * n))
+		script=$(pgrep -P "$pid")
+		kill -KILL "$pid" "$script" $(pgrep -P "$script")
+		finish
+		nothing_left
+	done
+	batch -c t 2>>err
+	want_same want out
+}
+
 @test "USR1 to the batch job makes its steps leave" {
 	script <<-'X'
 		echo leg >>legs
