@@ -28,20 +28,32 @@ indent='    '
 # step   counts only if it fails        unit  cmocka programs under make check
 # build  one test: did it succeed?      tap   a bats file
 stage() {
-	local kind=$1 minutes=$2 name=$3 log rc=0 began=$SECONDS
+	local kind=$1 minutes=$2 name=$3 log rc=0 began=$SECONDS cpu
 	local p=$passed f=$failed s=$skipped
 	shift 3
 	log=$(mktemp "${TMPDIR:-/tmp}/stage.XXXXXX")
 	printf '== %s\n' "$name"
+	cpu_time "$log" && cpu=$cpu_used
 	follow "$log" timeout -k 10 "${minutes}m" "$@" || rc=$?
 	[ "$rc" -ne 124 ] || printf '%s%s\n' "$indent" "stopped after $minutes minutes"
 	"count_$kind" "$name" "$rc" "$log"
 	[ "$failed" -gt "$f" ] || [ "$rc" -eq 0 ] ||
 		fail "$name" "exit status $rc"
+	cpu_time "$log" && cpu=$((cpu_used - cpu))
 	rm -f "$log"
-	printf '== %s: %d passed, %d failed, %d skipped, in %d s\n\n' "$name" \
-		$((passed - p)) $((failed - f)) $((skipped - s)) $((SECONDS - began))
+	printf '== %s: %d passed, %d failed, %d skipped, in %d s, %d of them CPU\n\n' \
+		"$name" $((passed - p)) $((failed - f)) $((skipped - s)) \
+		$((SECONDS - began)) "$cpu"
 	[ "$failed" -eq "$f" ]
+}
+
+# cpu_time FILE: sets cpu_used to the seconds that ended children have used.
+# Through a file, as a subshell has children of its own.
+cpu_time() {
+	local user sys
+	times >"$1.times" && { read -r _ && read -r user sys; } <"$1.times" || return
+	rm -f "$1.times"
+	cpu_used=$((${user%m*} * 60 + 10#${user:${#user}-6:2} + ${sys%m*} * 60))
 }
 
 fail() {

@@ -111,7 +111,7 @@ install_from() {
 	# What is in /etc belongs to each node, and the tests put it there.
 	# shellcheck disable=SC2016 # that is for the shell in the node
 	as_root n0 sh -c 'cd /shared/build &&
-		src/configure --prefix=/shared --with-slurm &&
+		src/configure --prefix=/shared --with-slurm --enable-werror &&
 		make -j "$(nproc)" && make install &&
 		rm /etc/checkpointer.ini'
 }
