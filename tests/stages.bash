@@ -51,9 +51,11 @@ stage() {
 # Through a file, as a subshell has children of its own.
 cpu_time() {
 	local user sys
-	times >"$1.times" && { read -r _ && read -r user sys; } <"$1.times" || return
+	times >"$1.times" && { read -r _ && read -r user sys; } <"$1.times"
 	rm -f "$1.times"
-	cpu_used=$((${user%m*} * 60 + 10#${user:${#user}-6:2} + ${sys%m*} * 60))
+	cpu_used=$((${user%m*} * 60 + ${sys%m*} * 60))
+	user=${user#*m} sys=${sys#*m}
+	cpu_used=$((cpu_used + ${user%.*} + ${sys%.*}))
 }
 
 fail() {
