@@ -35,7 +35,7 @@ make_cgroups() {
 # in_cgroups NODE COMMAND...: run it in the node's cgroups
 in_cgroups() {
 	(
-		for c in $(cgroups_of_profile); do
+		[ "$profile" != cgroup ] || for c in "${controllers[@]}"; do
 			echo "$BASHPID" >"/sys/fs/cgroup/$c/checkpointer-$name/$1/cgroup.procs"
 		done
 		exec "${@:2}"

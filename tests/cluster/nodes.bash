@@ -3,11 +3,12 @@
 #
 # nodes.bash - the namespaces of a cluster and of its nodes
 
-# alive FILE: is the process still there that told of itself in FILE? $pid
+# alive FILE: is the process still there that told of itself in FILE? $pid. In
+# the shell alone, as it is asked before each command on a node.
 alive() {
-	local ns
-	read -r pid ns 2>/dev/null <"$1" && [ -n "$ns" ] &&
-		[ "$(readlink "/proc/$pid/ns/pid" 2>/dev/null)" = "$ns" ]
+	local began stat
+	{ read -r pid began <"$1" && read -r stat <"/proc/$pid/stat"; } 2>/dev/null &&
+		[[ ${stat##*) } =~ ^([^ ]+ ){19}$began' ' ]]
 }
 
 is_up() { alive "$state/init"; }

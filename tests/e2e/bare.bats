@@ -141,18 +141,41 @@ wanted() {
 		"$(grep -c '"event":"leg"' "$journal")" ]
 }
 
-@test "a script in sh, and one in Python" {
+# in_legs: the script, which ends with 4, as it is alone
+in_legs() {
+	run -4 wanted
+	[ "$(status_of env CHECKPOINTER_CHECKPOINT_MARGIN=0.75s checkpointer \
+		-q -c t batch -t 1.5s script.sh)" = 4 ]
+	want_same want out
+	want_legs 2
+	rm -rf "$store" out
+}
+
+@test "scripts in sh, csh, zsh and Python" {
 	script /bin/sh <<-'X'
 		checkpointer
 		i=0
 		while [ $i -lt 25 ]; do i=$((i + 1)); echo $i; sleep 0.05; done
 		exit 4
 	X
-	run -4 wanted
-	[ "$(status_of env CHECKPOINTER_CHECKPOINT_MARGIN=0.75s checkpointer \
-		-q -c t batch -t 1.5s script.sh)" = 4 ]
-	want_same want out
-	rm -rf "$store" out
+	in_legs
+	script /bin/csh <<-'X'
+		checkpointer
+		set i = 0
+		while ($i < 25)
+			@ i++
+			echo $i
+			sleep 0.05
+		end
+		exit 4
+	X
+	in_legs
+	script /bin/zsh <<-'X'
+		checkpointer
+		for i in {1..25}; do echo $i; sleep 0.05; done
+		exit 4
+	X
+	in_legs
 	script /usr/bin/python3 <<-'X'
 		import subprocess, sys, time
 		subprocess.run(["checkpointer"], check=True)
@@ -161,11 +184,7 @@ wanted() {
 		    time.sleep(0.05)
 		sys.exit(4)
 	X
-	run -4 wanted
-	[ "$(status_of env CHECKPOINTER_CHECKPOINT_MARGIN=0.75s checkpointer \
-		-q -c t batch -t 1.5s script.sh)" = 4 ]
-	want_same want out
-	want_legs 2
+	in_legs
 }
 
 @test "an Rscript in the script" {
