@@ -260,19 +260,22 @@ static int list_companions(
 	return ret;
 }
 
-/* Of a stream the caller has the very file, whatever its name leads to. */
+/*
+ * Of a stream the caller has the very file, whatever its name leads to. Its size
+ * is that of now: what the plan has was true before the tree was frozen.
+ */
 static int list_stream(
 	const struct survey *s, const struct use *u, json_t *list)
 {
 	auto_free char *path = xasprintf("/proc/self/fd/%d", u->std);
 	auto_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
 
 	if (fd < 0)
 		fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st))
 		return 0;
-	return json_array_append_new(
-		list, entry_of(s, u, u->path, fd, &s->plan->std[u->std]));
+	return json_array_append_new(list, entry_of(s, u, u->path, fd, &st));
 }
 
 json_t *rollback_survey(const struct rollback_survey *plan, struct err *err)

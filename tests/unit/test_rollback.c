@@ -336,6 +336,31 @@ static void test_no_process(void **state)
 	assert_int_equal(json_array_size(f->list), 0);
 }
 
+/* It may grow between the plan, and the stop of the tree. */
+static void test_stream_that_grows(void **state)
+{
+	struct fixture *f = *state;
+	struct rollback_survey s = {.snapshot_limit = 0};
+	auto_free char *path = path_of(f, "data");
+	auto_close int kept = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	auto_close int out = -1;
+	json_int_t size;
+
+	put(f, "data", "one");
+	start(f, &data, 1);
+	s.root = f->child;
+	out = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(fstat(out, &s.std[2]), 0);
+	assert_int_equal(ftruncate(out, s.std[2].st_size + 3), 0);
+	dup2(out, 2);
+	f->list = rollback_survey(&s, &f->err);
+	dup2(kept, 2);
+	assert_int_equal(json_array_size(f->list), 1);
+	size = json_integer_value(
+		json_object_get(json_array_get(f->list, 0), "size"));
+	assert_int_equal(size, s.std[2].st_size + 3);
+}
+
 /* --- what grew --- */
 
 static void test_cut(void **state)
@@ -848,6 +873,7 @@ int main(void)
 		TEST(test_snapshot_limit),
 		TEST(test_companions),
 		TEST(test_no_process),
+		TEST(test_stream_that_grows),
 		TEST(test_cut),
 		TEST(test_an_older_one_after_that),
 		TEST(test_appended_by_others),
