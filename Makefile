@@ -3,6 +3,8 @@
 #
 #   all check fuzz install uninstall    clean distclean    dist    lint format
 #
+# V=1 shows the compiler's command lines.
+#
 # check runs the unit tests, which need neither root nor CRIU nor Slurm; fuzz
 # runs what reads files and messages on damaged ones, and needs clang.
 
@@ -52,24 +54,27 @@ COMPILE = $(CC) $(cflags_auto) $(ALL_CPPFLAGS) $(CFLAGS) -MMD -MP -c
 LINK = $(CC) $(cflags_auto) $(CFLAGS) $(ldflags_auto) $(LDFLAGS)
 LINK_LIBS = $(lib_libs) $(slurm_libs) $(LIBS) -lm -ldl
 
+# say WORD: what is done, before a command that is not shown
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@ &&)
+
 all: checkpointer
 
 checkpointer: $(OBJ)
-	$(LINK) -o $@ $(OBJ) $(LINK_LIBS)
+	$(call say,LINK) $(LINK) -o $@ $(OBJ) $(LINK_LIBS)
 
 $(SLURM_SRC:%.c=src/%.o): ALL_CPPFLAGS += $(slurm_cflags)
 src/%.o: $(srcdir)/src/%.c config.mak $(srcdir)/VERSION
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $<
+	$(call say,CC) $(COMPILE) -o $@ $<
 
 # A unit test is one program, with every object of the program but main.o.
 tests/unit/%.o: ALL_CPPFLAGS += $(UNIT_DEFS) $(cmocka_cflags)
 tests/unit/%.o: $(srcdir)/tests/unit/%.c config.mak $(srcdir)/VERSION
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $<
+	$(call say,CC) $(COMPILE) -o $@ $<
 
 $(UNIT): %: %.o $(LIBOBJ)
-	$(LINK) -o $@ $< $(LIBOBJ) $(cmocka_libs) $(LINK_LIBS)
+	$(call say,LINK) $(LINK) -o $@ $< $(LIBOBJ) $(cmocka_libs) $(LINK_LIBS)
 
 ifeq ($(have_cmocka),)
 check:
@@ -99,10 +104,10 @@ FUZZ_FLAGS = -std=gnu17 -D_GNU_SOURCE -O1 -g -pthread $(ALL_CPPFLAGS) \
 
 $(FUZZ_OBJ): tests/fuzz/%.o: $(srcdir)/src/%.c config.mak
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+	$(call say,CC) $(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
 
 $(FUZZ): %: $(srcdir)/%.c $(srcdir)/tests/fuzz/fuzz.h $(FUZZ_OBJ)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) $(LINK_LIBS)
+	$(call say,LINK) $(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) $(LINK_LIBS)
 
 # In memory, as each input is a file. The seeds are what is good.
 fuzz: $(FUZZ)
@@ -204,14 +209,17 @@ lint-cppcheck:
 		$(CPPCHECK_OFF:%=--suppress=%) \
 		-I $(srcdir)/src $(DEFS) $(UNIT_DEFS) $(LINT_C)
 
+# What it says on standard error is of interest only if it fails.
 lint-tidy:
-	printf '%s\n' $(LINT_C) | xargs -P "$$(nproc)" -I FILE clang-tidy --quiet \
+	@printf '%s\n' $(LINT_C) | xargs -P "$$(nproc)" -I FILE sh -c \
+		'said=$$(clang-tidy --quiet "$$@" 2>&1) || \
+		{ printf "%s\n" "$$said"; exit 1; }' sh \
 		FILE -- -std=gnu17 -D_GNU_SOURCE -Wall -Wextra $(ALL_CPPFLAGS) \
 		$(UNIT_DEFS) $(slurm_cflags)
 
 # Its check of descriptors takes dup2() onto 0, 1 and 2 for a leak.
 lint-analyzer:
-	printf '%s\n' $(SRC:%=$(srcdir)/src/%) | xargs -P "$$(nproc)" -I FILE \
+	@printf '%s\n' $(SRC:%=$(srcdir)/src/%) | xargs -P "$$(nproc)" -I FILE \
 		gcc -std=gnu17 -D_GNU_SOURCE -O1 -Werror -fanalyzer \
 		-Wno-analyzer-fd-leak -c -o /dev/null \
 		$(ALL_CPPFLAGS) $(slurm_cflags) FILE

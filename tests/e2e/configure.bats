@@ -296,8 +296,8 @@ output_has() {
 	sleep 0.02
 	touch src/answer.h
 	run -0 make
-	output_has "-o src/answer.o"
-	[[ $output != *"-o src/main.o"* ]]
+	output_has "CC   src/answer.o"
+	[[ $output != *"CC   src/main.o"* ]]
 }
 
 @test "make install puts all in place; uninstall leaves the configuration" {

@@ -95,7 +95,7 @@ all_the_same() {
 # The output's name is the same for all: it is found by the case's name.
 o=(-o slurm-%x.out)
 
-@test "options of the command line" {
+@test "options of the command line: what a job is and needs" {
 	names=()
 	write_show
 	case_of plain "${o[@]}" show
@@ -113,6 +113,12 @@ o=(-o slurm-%x.out)
 	case_of nice "${o[@]}" --nice=50 show
 	case_of comment "${o[@]}" --comment='my own comment' show
 	case_of mail "${o[@]}" --mail-type=END,FAIL --mail-user=a@example.org show
+	all_the_same
+}
+
+@test "options of the command line: when, where and how it runs" {
+	names=()
+	write_show
 	case_of partition "${o[@]}" -p short show
 	case_of partitions "${o[@]}" -p short,main show
 	case_of signal "${o[@]}" --signal=B:USR2@20 show
