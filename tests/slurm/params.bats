@@ -44,7 +44,8 @@ write_show() {
 	X
 }
 
-# Many jobs at once: a leg lasts three seconds, a job three legs at most.
+# Many jobs at once: a leg lasts three seconds, a job three legs at most. Those
+# with --signal are not for a minute: it may come as early as that.
 # case NAME [VAR=VALUE...] [OPTION...]: submit it
 case_of() {
 	local name=$1 env=()
@@ -121,7 +122,7 @@ o=(-o slurm-%x.out)
 	write_show
 	case_of partition "${o[@]}" -p short show
 	case_of partitions "${o[@]}" -p short,main show
-	case_of signal "${o[@]}" --signal=B:USR2@20 show
+	case_of signal MARGIN=117s -t 2 "${o[@]}" --signal=B:USR2@20 show
 	case_of singleton "${o[@]}" -d singleton show
 	case_of no-requeue "${o[@]}" --no-requeue show
 	case_of nodelist "${o[@]}" -w n2 show
@@ -174,10 +175,11 @@ o=(-o slurm-%x.out)
 			'echo "no more options"' '#SBATCH --mem 333'
 		tail -n +2 show
 	} | write lines
-	case_of script lines
-	case_of environment SBATCH_PARTITION=short SBATCH_SIGNAL=B:USR2@25 \
-		SBATCH_REQUEUE=1 SBATCH_COMMENT=mine "${o[@]}" show
-	case_of precedence SBATCH_PARTITION=short --mem=111 lines
+	case_of script MARGIN=117s -t 2 lines
+	case_of environment MARGIN=117s SBATCH_PARTITION=short \
+		SBATCH_SIGNAL=B:USR2@25 SBATCH_REQUEUE=1 SBATCH_COMMENT=mine \
+		-t 2 "${o[@]}" show
+	case_of precedence MARGIN=117s SBATCH_PARTITION=short -t 2 --mem=111 lines
 	case_of wrap "${o[@]}" --wrap "$work/show with words"
 	all_the_same
 	want script.3 'Partition=short'
