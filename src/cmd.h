@@ -28,6 +28,7 @@ int cmd_run(struct invocation *in);     /* -- COMMAND [ARG...] */
 int cmd_script(struct invocation *in);  /* nothing: the rest of the script */
 int cmd_restore(struct invocation *in); /* restore CHAIN */
 int cmd_batch(struct invocation *in);   /* batch SCRIPT [ARG...] */
+int cmd_submit(struct invocation *in);  /* submit [SBATCH-OPTION...] SCRIPT */
 int cmd_report(struct invocation *in);  /* report CHAIN */
 int cmd_list(struct invocation *in);    /* list [CHAIN] */
 int cmd_verify(struct invocation *in);  /* verify CHAIN [GENERATION] */
@@ -38,6 +39,6 @@ int cmd_config(struct invocation *in);  /* config */
 int cmd_check(struct invocation *in);
 
 /* What `COMMAND --help' prints, where that is not the help of all. */
-extern const char cmd_check_help[];
+extern const char cmd_check_help[], cmd_submit_help[];
 
 #endif

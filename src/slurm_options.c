@@ -544,21 +544,34 @@ static char *const *skip_components(char *const *word)
 	return word;
 }
 
+static char *const *take_line(struct slurm_options *o, char *const *words)
+{
+	char *const *word = skip_components(take_options(o, words));
+
+	forget_args(o);
+	if (*word && !slurm_option(o, "wrap")) {
+		o->args = xcalloc(1, sizeof(*o->args));
+		o->args->v = xcalloc(1, sizeof(*o->args->v));
+		for (char *const *arg = word + 1; *arg; arg++)
+			add_word(o->args, xstrdup(*arg));
+	}
+	return word;
+}
+
 void slurm_options_add_line(struct slurm_options *o, const char *submit_line)
 {
 	struct words w = {0};
-	char *const *word;
 
 	forget_args(o);
 	split_line(o, &w, submit_line);
-	if (w.n > 0) {
-		word = skip_components(take_options(o, w.v + 1));
-		if (*word && !slurm_option(o, "wrap")) {
-			o->args = xcalloc(1, sizeof(*o->args));
-			o->args->v = xcalloc(1, sizeof(*o->args->v));
-			for (word++; *word; word++)
-				add_word(o->args, xstrdup(*word));
-		}
-	}
+	if (w.n > 0)
+		take_line(o, w.v + 1);
 	free_words(&w);
+}
+
+char *const *slurm_options_add_words(
+	struct slurm_options *o, char *const *words)
+{
+	o->ends_with_wrap = false;
+	return take_line(o, words);
 }
