@@ -1,0 +1,146 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# completions.bats - bash, zsh and fish know each command and each option, and
+# complete chains and keys
+
+# common.bash and bats set variables, for one test only.
+# shellcheck disable=SC2030,SC2031,SC2154
+
+load common
+
+completions=$BATS_TEST_DIRNAME/../../contrib/completions
+
+eval "common_$(declare -f setup)"
+setup() {
+	common_setup || return
+	mkdir -p -m 700 "$HOME/.checkpointer"/{one,other}
+	touch "$HOME/.checkpointer"/{one,other}/journal
+	mkdir place
+	touch paper
+}
+
+# Each completes the words, of which the last one is at the cursor; a match a line.
+bash_does() {
+	bash -c '. "$1"/checkpointer.bash && shift && COMP_WORDS=("$@") &&
+		COMP_CWORD=$(($# - 1)) && _checkpointer && printf "%s\n" "${COMPREPLY[@]}"' \
+		bash "$completions" "$@"
+}
+
+fish_does() {
+	fish --no-config -c "source '$completions/checkpointer.fish'
+		complete -C '$*'" | sed 's/\t.*//'
+}
+
+# A zsh on a terminal; what is typed after the TAB ends it.
+zsh_does() {
+	cat >.zshrc <<-X
+		fpath=('$completions' \$fpath)
+		autoload -Uz compinit && compinit -u -D
+		compadd() {
+			local -a matches
+			if [[ -z "\${(M)@:#-[ODA]*}" ]]; then
+				builtin compadd -O matches "\$@"
+				print -rl -- \$matches >>matches
+			fi
+			builtin compadd "\$@"
+		}
+		leave() { exit 0; }
+		zle -N leave && bindkey -e '^Y' leave
+	X
+	rm -f matches
+	printf '%s\t\031' "$*" | ZDOTDIR=$work TERM=dumb timeout 20 \
+		script -q -e -c 'zsh -i' /dev/null >zsh.said 2>&1 ||
+		fail "zsh: $(cat zsh.said)" || return
+	cat matches
+}
+
+# completes TEXT...: these are what WORDS are completed to, with other ones only
+# if more=1
+completes() {
+	"${shell}_does" "${words[@]}" | sed 's,[ /=]$,,; /^$/d' | sort -u >got
+	printf '%s\n' "$@" | sort -u >want
+	[ -z "${more:-}" ] || {
+		comm -12 want got >both
+		mv both got
+	}
+	diff -u want got || fail "$shell: ${words[*]}"
+}
+
+# The options that are in the text, long ones.
+options_in() { grep -o -E -e '--[a-z][a-z-]+' <<<"$1" | sort -u; }
+
+commands() {
+	checkpointer --help | sed -n 's/^ .*checkpointer \[OPTION\]\.\.\. \([a-z]*\).*/\1/p' |
+		sed '/^$/d'
+}
+
+knows_all() {
+	local c usage all own more
+	words=(checkpointer '')
+	mapfile -t all < <(commands)
+	[ ${#all[@]} -ge 10 ]
+	more='' completes "${all[@]}"
+	words=(checkpointer --)
+	usage=$(checkpointer --help | sed -n '/^  -t/,/^$/p')
+	mapfile -t all < <(options_in "$usage")
+	[ ${#all[@]} -ge 10 ]
+	more=1 completes "${all[@]}"
+	for c in $(commands); do
+		[ "$c" != submit ] && [ "$c" != batch ] || continue
+		usage=$(checkpointer "$c" --help | awk -v c="$c" '/^$/ { exit }
+			/\[OPTION\]/ { is = $0 ~ "[.] " c "( |$)" } is')
+		mapfile -t own < <(options_in "$usage")
+		words=(checkpointer "$c" --)
+		more=1 completes "${all[@]}" "${own[@]}"
+	done
+}
+
+completes_values() {
+	words=(checkpointer restore o); completes one other
+	words=(checkpointer --chain ot); completes other
+	words=(checkpointer verify on); completes one
+	words=(checkpointer purge one ot); completes other
+	words=(checkpointer -s checkpoint.ke); completes checkpoint.keep
+	words=(checkpointer --isolation n); completes none
+	words=(checkpointer list --dir pl); completes place
+	words=(checkpointer batch pa); completes paper
+	words=(checkpointer submit pa); completes paper
+	words=(checkpointer -v -- printen); completes printenv
+	words=(checkpointer check --prove -- printen); completes printenv
+	words=(checkpointer -- cat pa); completes paper
+	words=(checkpointer -m 5m -v repor); completes report
+}
+
+@test "bash knows each command and option" {
+	shell=bash
+	knows_all
+}
+
+@test "bash completes chains, keys, files and commands" {
+	shell=bash
+	completes_values
+	words=(checkpointer --set = checkpoint.ke); completes checkpoint.keep
+	words=(checkpointer --isolation =); completes auto user none
+	words=(checkpointer --dir = place restore on); completes one
+}
+
+@test "zsh knows each command and option" {
+	shell=zsh
+	knows_all
+}
+
+@test "zsh completes chains, keys, files and commands" {
+	shell=zsh
+	completes_values
+}
+
+@test "fish knows each command and option" {
+	shell=fish
+	knows_all
+}
+
+@test "fish completes chains, keys, files and commands" {
+	shell=fish
+	completes_values
+}
