@@ -1,0 +1,4 @@
+#!/bin/sh
+# properties = {properties}
+checkpointer
+{exec_job}
