@@ -1,4 +1,5 @@
 #!/bin/sh
 # properties = {properties}
+# shellcheck disable=SC1083 # Snakemake fills this in: cd DIRECTORY && ...
 checkpointer
-{exec_job}
+command {exec_job}

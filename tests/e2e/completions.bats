@@ -14,7 +14,7 @@ completions=$BATS_TEST_DIRNAME/../../contrib/completions
 eval "common_$(declare -f setup)"
 setup() {
 	common_setup || return
-	mkdir -p -m 700 "$HOME/.checkpointer"/{one,other}
+	mkdir -m 700 "$HOME/.checkpointer" "$HOME/.checkpointer"/{one,other}
 	touch "$HOME/.checkpointer"/{one,other}/journal
 	mkdir place
 	touch paper
@@ -87,7 +87,7 @@ knows_all() {
 	[ ${#all[@]} -ge 10 ]
 	more=1 completes "${all[@]}"
 	for c in $(commands); do
-		[ "$c" != submit ] && [ "$c" != batch ] || continue
+		case $c in submit | batch) continue ;; esac
 		usage=$(checkpointer "$c" --help | awk -v c="$c" '/^$/ { exit }
 			/\[OPTION\]/ { is = $0 ~ "[.] " c "( |$)" } is')
 		mapfile -t own < <(options_in "$usage")
@@ -120,9 +120,9 @@ completes_values() {
 @test "bash completes chains, keys, files and commands" {
 	shell=bash
 	completes_values
-	words=(checkpointer --set = checkpoint.ke); completes checkpoint.keep
-	words=(checkpointer --isolation =); completes auto user none
-	words=(checkpointer --dir = place restore on); completes one
+	words=(checkpointer --set '=' checkpoint.ke); completes checkpoint.keep
+	words=(checkpointer --isolation '='); completes auto user none
+	words=(checkpointer --dir '=' place restore on); completes one
 }
 
 @test "zsh knows each command and option" {
