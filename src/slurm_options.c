@@ -128,12 +128,14 @@ static struct given *place(
 
 static void clear(struct slurm_options *o, const struct slurm_known_option *k)
 {
+	const struct slurm_known_option *other =
+		k->undoes ? known_option(k->undoes) : NULL;
 	struct given *g = place(o, k);
 
 	free(g->value);
 	*g = (struct given){0};
-	if (k->undoes) {
-		g = place(o, known_option(k->undoes));
+	if (other) {
+		g = place(o, other);
 		free(g->value);
 		*g = (struct given){0};
 	}
