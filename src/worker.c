@@ -362,6 +362,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	struct rusage usage;
 
 	prctl(PR_SET_NAME, "checkpt-worker");
+	/* If it or criu dies, the command may die of it, too. */
+	ignore_sent_signals();
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
 	/* So is the end of a stream that could not be stored. */
