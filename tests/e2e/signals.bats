@@ -348,6 +348,7 @@ reporter() {
 		was = n
 		while n < was + 20:
 		    signal.pause()
+		signal.setitimer(signal.ITIMER_REAL, 0)
 		print("ticks")
 	X
 	start -- python3 tick.py
