@@ -43,7 +43,7 @@ teardown_file() { cluster down; }
 		[[ $output == *"$f"* ]] || fail "no $f in: $output"
 	done
 	run -0 on n1 sh -c 'dpkg-query -W -f "\${Conffiles}\n\${Depends}\n" checkpointer'
-	[[ $output == *'/etc/checkpointer.ini '*criu*libslurm*tar* ]]
+	[[ $output == *'/etc/checkpointer.ini '*criu*libslurm* ]]
 	on_root n3 dpkg -r checkpointer
 	fails on_root n3 test -e /usr/bin/checkpointer
 	on_root n3 test -e /etc/checkpointer.ini
