@@ -4,8 +4,9 @@
 # completions.bats - bash, zsh and fish know each command and each option, and
 # complete chains and keys
 
-# common.bash and bats set variables, for one test only.
-# shellcheck disable=SC2030,SC2031,SC2154
+# A $ in single quotes is for the shell of the command; common.bash and bats
+# set variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load common
 
@@ -32,8 +33,10 @@ fish_does() {
 		complete -C '$*'" | sed 's/\t.*//'
 }
 
-# A zsh on a terminal; what is typed after the TAB ends it.
-zsh_does() {
+# A zsh on a terminal, which has nothing to type: before it would read a line, it
+# completes what it is asked for.
+start_zsh() {
+	mkfifo ask answer
 	cat >.zshrc <<-X
 		fpath=('$completions' \$fpath)
 		autoload -Uz compinit && compinit -u -D
@@ -45,13 +48,22 @@ zsh_does() {
 			fi
 			builtin compadd "\$@"
 		}
-		leave() { exit 0; }
-		zle -N leave && bindkey -e '^Y' leave
+		zle-line-init() {
+			while IFS= read -r BUFFER <ask; do
+				CURSOR=\${#BUFFER}
+				: >matches
+				zle complete-word
+				print done >answer
+			done
+		}
+		zle -N zle-line-init
 	X
-	rm -f matches
-	printf '%s\t\031' "$*" | ZDOTDIR=$work TERM=dumb timeout 20 \
-		script -q -e -c 'zsh -i' /dev/null >zsh.said 2>&1 ||
-		fail "zsh: $(cat zsh.said)" || return
+	ZDOTDIR=$work TERM=dumb start_plain python3 -c 'import pty; pty.spawn(["zsh", "-i"])'
+}
+
+zsh_does() {
+	timeout 20 sh -c 'echo "$1" >ask && cat answer' sh "$*" >/dev/null ||
+		fail "zsh: $(cat out err)" || return
 	cat matches
 }
 
@@ -127,11 +139,13 @@ completes_values() {
 
 @test "zsh knows each command and option" {
 	shell=zsh
+	start_zsh
 	knows_all
 }
 
 @test "zsh completes chains, keys, files and commands" {
 	shell=zsh
+	start_zsh
 	completes_values
 }
 

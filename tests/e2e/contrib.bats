@@ -119,6 +119,22 @@ filtered() {
 	[ "$output" = '1 0 1 65534 0 1 65534 0 1 ' ]
 }
 
+# --- the log ---
+
+@test "logrotate empties the log that jobs hold open" {
+	install -m 622 /dev/null messages
+	sed "s,/var/log/checkpointer.log,$work/messages," "$contrib/logrotate/checkpointer" >rules
+	start -s log.file="$work/messages" -- bash gated.sh one
+	await messages 'leg 1 of t: running'
+	/usr/sbin/logrotate -f -s "$work/rotated" rules
+	want <(zcat messages.1.gz) 'leg 1 of t: running'
+	want_empty messages
+	save_one 1
+	want messages 'checkpoint 1 of t:'
+	touch one
+	ends_with 0
+}
+
 # --- metrics ---
 
 textfile() { "$contrib/prometheus/checkpointer-textfile" "$@"; }

@@ -119,8 +119,7 @@ setup() {
 	run -66 --separate-stderr checkpointer submit missing.sh
 	[[ $stderr == *'missing.sh: No such file'* ]]
 	run -78 --separate-stderr checkpointer -m soon submit job.sh
-	rm bin/sbatch
-	run -127 --separate-stderr checkpointer submit job.sh
+	run -127 --separate-stderr env PATH=/nowhere "$(command -v checkpointer)" submit job.sh
 	[[ $stderr == *'cannot run sbatch: No such file'*'checkpointer batch SCRIPT'* ]]
 	[ "$output" = '' ]
 }
