@@ -47,9 +47,18 @@ static int open_supervisor(const struct dump_wish *w)
 	struct proc_stat st;
 
 	/* In this order: the number may be given again before, not after. */
-	if (fd < 0 || !proc_stat(w->pid, &st) || st.start != w->born)
+	if (fd < 0 || !proc_stat(w->pid, &st) || st.state == 'Z' ||
+		st.start != w->born)
 		return -1;
 	return steal_fd(&fd);
+}
+
+static void give_up(struct asked *a, const char *why)
+{
+	if (dump_wish_over(&a->w))
+		return;
+	a->w.is = WISH_FAILED;
+	snprintf(a->w.why, sizeof(a->w.why), "%s", why);
 }
 
 static int add_step(struct dump *d, const struct dump_wish *w, struct err *err)
@@ -63,9 +72,7 @@ static int add_step(struct dump *d, const struct dump_wish *w, struct err *err)
 		a->pidfd = open_supervisor(w);
 	/* Another one may hold the lease, or it is in another container. */
 	if (a->here && a->pidfd < 0 && (!w->job || !w->by_shell)) {
-		snprintf(a->w.why, sizeof(a->w.why), "its process %d is gone",
-			(int)w->pid);
-		a->w.is = WISH_FAILED;
+		give_up(a, "its process is gone");
 		return 0;
 	}
 	a->here = a->pidfd >= 0;
@@ -136,34 +143,32 @@ static int ask(const struct dump *d, const struct asked *a, struct err *err)
 	return a->here ? by_process(a, err) : by_scheduler(d, a, err);
 }
 
-/* One signal to the batch shell is for all steps of the job. */
-static bool was_sent(const struct dump *d, const struct asked *a)
+/* A wish to leave is remembered while another dump is made. */
+static bool may_be_asked(const struct asked *a)
 {
-	for (size_t i = 0; i < d->n; i++) {
-		const struct asked *b = &d->step[i];
-
-		if (a == b ? b->sent
-			   : b->sent && !a->here && !b->here &&
-					b->w.is == WISH_READY)
-			return true;
-	}
-	return false;
+	return !a->sent &&
+	       (a->w.is == WISH_READY ||
+		       (a->w.leave && a->w.is == WISH_HEARD && !a->w.leaving));
 }
 
 static void ask_all(struct dump *d)
 {
+	/* One signal to the batch shell is for all steps of the job. */
+	bool shell_told = false;
 	struct err err;
 
 	for (size_t i = 0; i < d->n; i++) {
 		struct asked *a = &d->step[i];
 
-		if (a->w.is != WISH_READY || a->sent)
+		if (!may_be_asked(a))
 			continue;
-		if (!was_sent(d, a) && ask(d, a, &err)) {
-			a->w.is = WISH_FAILED;
-			snprintf(a->w.why, sizeof(a->w.why), "%s", err.text);
-		}
 		a->sent = true;
+		if (!a->here && shell_told)
+			continue;
+		if (ask(d, a, &err))
+			give_up(a, err.text);
+		else
+			shell_told |= !a->here;
 	}
 }
 
@@ -244,14 +249,6 @@ static int follow(struct dump *d, struct err *err)
 	return 0;
 }
 
-static void give_up(struct asked *a, const char *why)
-{
-	if (dump_wish_over(&a->w))
-		return;
-	a->w.is = WISH_FAILED;
-	snprintf(a->w.why, sizeof(a->w.why), "%s", why);
-}
-
 /* Their last words have been read. */
 static void note_ended(struct dump *d)
 {
@@ -327,12 +324,8 @@ static int ask_only(struct dump *d)
 				"it does not run yet: ask again, or without "
 				"--no-wait");
 	ask_all(d);
-	for (size_t i = 0; i < d->n; i++)
-		if (d->step[i].w.is == WISH_FAILED)
-			log_error("no checkpoint of %s, step %u: %s",
-				d->chain->id, d->step[i].w.step,
-				d->step[i].w.why);
-	return outcome(d);
+	show(d);
+	return 0;
 }
 
 /* --- the command --- */
@@ -374,17 +367,14 @@ static int dump(const struct invocation *in, struct chain *c)
 	struct dump d = {.chain = c, .leave = in->leave, .ends = -1};
 	struct chain_watch w = {.inotify = -1};
 	struct err err;
-	int ret = EX_UNAVAILABLE;
+	int ret = -1;
 
 	/* Watched before it is read: nothing is missed between. */
-	if (chain_watch_begin(&w, c, &err) || begin(&d, &err))
+	if (!chain_watch_begin(&w, c, &err) && !begin(&d, &err))
+		ret = in->no_wait ? ask_only(&d) : wait_for_all(&d, &w, &err);
+	if (ret)
 		log_error("chain %s: %s", c->id, err.text);
-	else if (in->no_wait)
-		ret = ask_only(&d);
-	else if (wait_for_all(&d, &w, &err))
-		log_error("chain %s: %s", c->id, err.text);
-	else
-		ret = outcome(&d);
+	ret = ret ? EX_UNAVAILABLE : outcome(&d);
 	chain_watch_end(&w);
 	end(&d);
 	return ret;

@@ -30,7 +30,8 @@ static void look_for_process(json_t *step)
 
 	if (pid <= 0 || !status_is_here(text_of(step, "host")) ||
 		is_state(step, "finished") ||
-		(proc_stat(pid, &st) && (json_int_t)st.start == born))
+		(proc_stat(pid, &st) && st.state != 'Z' &&
+			(json_int_t)st.start == born))
 		return;
 	json_object_set_new(step, "state", json_string("died"));
 	json_object_del(step, "next");

@@ -157,7 +157,7 @@ static void print_leg(const json_t *status, double now, FILE *out)
 	       last = number_of(status, "last_dump");
 	char ends[40], dump[40], began[40];
 
-	if (!number_of(status, "leg"))
+	if (number_of(status, "leg") < 1)
 		return;
 	row(out, "leg", "%u, on %s%s%s, begun %s",
 		(unsigned)number_of(status, "leg"), text_of(status, "host"),
