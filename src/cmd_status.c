@@ -173,7 +173,6 @@ static void redraw(const json_t *status)
 /* In a pipe: a line for each new state. */
 static void tell_change(const json_t *status, bool json)
 {
-	auto_free char *text = NULL;
 	time_t now = time(NULL);
 	char clock[16];
 	struct tm tm;

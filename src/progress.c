@@ -103,17 +103,15 @@ static void write_file(const struct progress_meter *m)
 {
 	json_t *j = raw_json(&m->p);
 	auto_free char *text = json_dumps(j, JSON_COMPACT);
-	/* Always as long, so that it need not be cut. */
-	auto_free char *line = text ? xasprintf("%-254s\n", text) : NULL;
-	auto_close int fd = -1;
+	auto_close int fd = openat(m->step, file_name,
+		O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	char line[256];
 
 	json_decref(j);
-	if (line)
-		fd = openat(m->step, file_name,
-			O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
-				O_CLOEXEC,
-			0600);
-	if (fd >= 0 && pwrite(fd, line, strlen(line), 0) < 0)
+	/* Always as long, so that it need not be cut. */
+	snprintf(line, sizeof(line), "%-254s", text ? text : "");
+	line[254] = '\n';
+	if (fd >= 0 && pwrite(fd, line, 255, 0) < 0)
 		return;
 }
 

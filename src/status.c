@@ -129,11 +129,11 @@ static json_t *join_words(const json_t *argv)
 	{
 		auto_free char *before = all;
 
-		all = xasprintf(
-			"%s%s%s", before, i ? " " : "", json_string_value(a));
+		all = xasprintf("%s%s%s", before, i ? " " : "",
+			json_is_string(a) ? json_string_value(a) : "?");
 	}
 	mask_control(all);
-	return json_string(all);
+	return chain_string(all);
 }
 
 static json_t *describe_checkpoint(const json_t *line)
@@ -266,20 +266,27 @@ void status_settle(json_t *status)
 	/* What a person would want to know first. */
 	static const char *const words[] = {"dumping", "restoring",
 		"submitting", "moving", "ending", "starting", "restored",
-		"running", "resubmitted", "stopped", "died"};
+		"running", "resubmitted", "stopped", "died", "waiting"};
 	const json_t *steps = json_object_get(status, "steps"), *step;
 	size_t best = LEN(words), i, k;
+	const char *word;
 
-	if (strcmp(text_of(status, "state"), "running") != 0)
+	if (!status_is_at_work(status) || is_state(status, "resubmitted"))
 		return;
 	json_array_foreach(steps, i, step)
 	{
 		for (k = 0; k < best; k++)
-			if (!strcmp(text_of(step, "state"), words[k]))
+			if (is_state(step, words[k]))
 				best = k;
 	}
-	if (best < LEN(words))
-		json_object_set_new(status, "state", json_string(words[best]));
+	if (!json_array_size(steps))
+		return;
+	/* All have finished, and the last supervisor is about to end. */
+	word = best < LEN(words) ? words[best] : "ending";
+	/* The leg has only just begun. */
+	if (!strcmp(word, "waiting"))
+		word = "starting";
+	json_object_set_new(status, "state", json_string(word));
 }
 
 bool status_is_here(const char *name)
@@ -295,5 +302,8 @@ bool status_is_at_work(const json_t *status)
 	static const char *const over[] = {
 		"finished", "failed", "stopped", "died", "empty"};
 
-	return !status_is_one_of(text_of(status, "state"), over, LEN(over));
+	/* Nobody comes if its successor was cancelled. */
+	return !status_is_one_of(text_of(status, "state"), over, LEN(over)) &&
+	       !json_is_true(json_object_get(
+		       json_object_get(status, "successor"), "over"));
 }

@@ -111,6 +111,18 @@ static void print_checkpoint(const json_t *step, double now, FILE *out)
 		ago(number_of(c, "time"), now, when));
 }
 
+/* Bytes of the text that go into a line, whole characters. */
+static int fit(const char *text)
+{
+	size_t n = strlen(text), most = 60;
+
+	if (n <= most)
+		return (int)n;
+	while (most > 0 && ((unsigned char)text[most] & 0xc0) == 0x80)
+		most--;
+	return (int)most;
+}
+
 static void print_step(
 	const json_t *step, bool many, double now, bool terminal, FILE *out)
 {
@@ -119,8 +131,8 @@ static void print_step(
 	double next = number_of(step, "next");
 	char text[40];
 
-	fprintf(out, "  %-11s %.60s", many ? label : "command",
-		text_of(step, "command"));
+	fprintf(out, "  %-11s %.*s", many ? label : "command",
+		fit(text_of(step, "command")), text_of(step, "command"));
 	if (many) {
 		fputs(": ", out);
 		print_state(text_of(step, "state"), terminal, out);
@@ -128,7 +140,7 @@ static void print_step(
 	fputc('\n', out);
 	print_progress(step, terminal, out);
 	if (*text_of(step, "reason"))
-		row(out, "because", "%s", text_of(step, "reason"));
+		row(out, "trouble", "%s", text_of(step, "reason"));
 	if (next > 0)
 		row(out, "next", "checkpoint %s", until(next, now, text));
 	print_checkpoint(step, now, out);

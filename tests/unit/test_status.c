@@ -219,6 +219,33 @@ static void test_steps(void **state)
 	json_decref(s);
 }
 
+static void test_all_finished(void **state)
+{
+	static const char *const text[] = {
+		LEG1, STEP1, BEGUN, STATE(1, "finished"), NULL};
+	json_t *s = status(text, CHAIN_RUNNING);
+
+	(void)state;
+	assert_string_equal(text_at(s, "state"), "ending");
+	json_decref(s);
+}
+
+/* A supervisor that is found dead after the first look. */
+static void test_settle(void **state)
+{
+	static const char *const text[] = {LEG1, STEP1, BEGUN, DUMPING, STEP(2),
+		STATE(2, "running"), NULL};
+	json_t *s = status(text, CHAIN_RUNNING);
+	json_t *first = json_array_get(json_object_get(s, "steps"), 0);
+
+	(void)state;
+	assert_string_equal(text_at(s, "state"), "dumping");
+	json_object_set_new(first, "state", json_string("died"));
+	status_settle(s);
+	assert_string_equal(text_at(s, "state"), "running");
+	json_decref(s);
+}
+
 /* A leg that has just begun has not come to all of its steps. */
 static void test_new_leg(void **state)
 {
@@ -228,6 +255,7 @@ static void test_new_leg(void **state)
 	json_t *s = status(text, CHAIN_RUNNING);
 
 	(void)state;
+	assert_string_equal(text_at(s, "state"), "starting");
 	assert_string_equal(text_at(s, "host"), "n2");
 	assert_string_equal(text_at(step_of(s, 0), "state"), "waiting");
 	assert_null(json_object_get(s, "end"));
@@ -303,6 +331,8 @@ int main(void)
 		cmocka_unit_test(test_resubmitted),
 		cmocka_unit_test(test_died),
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_all_finished),
+		cmocka_unit_test(test_settle),
 		cmocka_unit_test(test_new_leg),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_find),
