@@ -39,7 +39,7 @@ struct feeding {
 
 struct serve {
 	struct store_reader *reader;
-	const json_t *pending; /* signals, see timers.h */
+	const json_t *pending;        /* signals, see timers.h */
 	struct progress_meter *meter; /* or NULL */
 	int sock, conn;
 	bool woken; /* the store's eventfd is watched */
@@ -189,8 +189,7 @@ static int serve_core(
 	int ret = n < 0 ? -1 : 0;
 
 	if (!ret)
-		timers_mend(
-			buf, (size_t)n, timers_pending_of(s->pending, pid));
+		timers_mend(buf, (size_t)n, timers_pending_of(s->pending, pid));
 	if (!ret && write_all(fd, buf, (size_t)n) && errno != EPIPE)
 		ret = err_set(err, errno, "write the stream");
 	close(fd);
