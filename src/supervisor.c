@@ -542,6 +542,8 @@ static int end(struct sup *u)
 	enum state last = u->state;
 
 	keeper_end(&u->keeper);
+	/* A dump may have ended with it. */
+	progress_forget(s->step->dir);
 	relay_end(&u->relay);
 	helper_wait(&u->shower, SHOW_WAIT);
 	kill_orphans();
