@@ -72,7 +72,10 @@ static int add_step(struct dump *d, const struct dump_wish *w, struct err *err)
 		a->pidfd = open_supervisor(w);
 	/* Another one may hold the lease, or it is in another container. */
 	if (a->here && a->pidfd < 0 && (!w->job || !w->by_shell)) {
-		give_up(a, "its process is gone");
+		give_up(a, getenv("CHECKPOINTER_INSIDE")
+				   ? "from inside its capsule it cannot be "
+				     "asked"
+				   : "its process is gone");
 		return 0;
 	}
 	a->here = a->pidfd >= 0;

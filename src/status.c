@@ -138,7 +138,7 @@ static json_t *join_words(const json_t *argv)
 
 static json_t *describe_checkpoint(const json_t *line)
 {
-	return json_pack("{s:O?, s:O?, s:O?, s:O?, s:O?}", "generation",
+	return json_pack("{s:O*, s:O*, s:O*, s:O*, s:O*}", "generation",
 		json_object_get(line, "gen"), "time",
 		json_object_get(line, "t"), "bytes",
 		json_object_get(line, "bytes"), "memory",
