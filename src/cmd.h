@@ -16,6 +16,7 @@ struct invocation {
 	const char *step, *older_than, *state;
 	const char *watch_for;
 	bool dry_run, json, prove;
+	bool watch, leave, no_wait;
 	char *const *sets; /* settings of the command line, key=value */
 	size_t n_sets;
 	char *const *self_argv; /* the whole command line */
@@ -28,6 +29,8 @@ int cmd_run(struct invocation *in);     /* -- COMMAND [ARG...] */
 int cmd_script(struct invocation *in);  /* nothing: the rest of the script */
 int cmd_restore(struct invocation *in); /* restore CHAIN */
 int cmd_batch(struct invocation *in);   /* batch SCRIPT [ARG...] */
+int cmd_status(struct invocation *in);  /* status [CHAIN|JOB] */
+int cmd_dump(struct invocation *in);    /* dump CHAIN|JOB */
 int cmd_report(struct invocation *in);  /* report CHAIN */
 int cmd_list(struct invocation *in);    /* list [CHAIN] */
 int cmd_verify(struct invocation *in);  /* verify CHAIN [GENERATION] */

@@ -16,6 +16,8 @@ static const char usage_text[] =
 	"       checkpointer [OPTION]...\n"
 	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
 	"       checkpointer [OPTION]... restore CHAIN\n"
+	"       checkpointer [OPTION]... status [CHAIN|JOB] [--watch] [--json]\n"
+	"       checkpointer [OPTION]... dump CHAIN|JOB [--leave] [--no-wait]\n"
 	"       checkpointer [OPTION]... report CHAIN\n"
 	"       checkpointer [OPTION]... list [--json] [CHAIN]\n"
 	"       checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
@@ -43,12 +45,13 @@ static const char usage_text[] =
 	"\n"
 	"batch runs a batch script with any number of `checkpointer -- COMMAND'\n"
 	"lines, leg after leg, as Slurm would. restore continues a chain that was\n"
-	"stopped or has died. report shows what has become of a chain. list shows\n"
-	"all chains, or the checkpoints of one; verify reads them all and checks\n"
-	"them; export writes one as plain images of criu; purge removes chains.\n"
-	"check tells whether checkpoints work here, or for COMMAND, and what to\n"
-	"do if not. config prints the configuration in effect, and where each\n"
-	"value is from.\n"
+	"stopped or has died. status tells what goes on now, and dump asks for a\n"
+	"checkpoint now. report shows what has become of a chain. list shows all\n"
+	"chains, or the checkpoints of one; verify reads them all and checks them;\n"
+	"export writes one as plain images of criu; purge removes chains. check\n"
+	"tells whether checkpoints work here, or for COMMAND, and what to do if\n"
+	"not. config prints the configuration in effect, and where each value is\n"
+	"from.\n"
 	"\n"
 	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
 	"checkpointer.ini(5).\n";
@@ -61,7 +64,10 @@ enum {
 	OPT_STATE,
 	OPT_DRY_RUN,
 	OPT_FOR,
-	OPT_PROVE
+	OPT_PROVE,
+	OPT_WATCH,
+	OPT_LEAVE,
+	OPT_NO_WAIT
 };
 
 static const struct option options[] = {
@@ -81,6 +87,9 @@ static const struct option options[] = {
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"for", required_argument, NULL, OPT_FOR},
 	{"prove", no_argument, NULL, OPT_PROVE},
+	{"watch", no_argument, NULL, OPT_WATCH},
+	{"leave", no_argument, NULL, OPT_LEAVE},
+	{"no-wait", no_argument, NULL, OPT_NO_WAIT},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -96,6 +105,8 @@ static const struct command {
 } commands[] = {
 	{"batch", cmd_batch, NULL, false},
 	{"restore", cmd_restore, NULL, false},
+	{"status", cmd_status, NULL, false},
+	{"dump", cmd_dump, NULL, false},
 	{"report", cmd_report, NULL, false},
 	{"list", cmd_list, NULL, false},
 	{"verify", cmd_verify, NULL, false},
@@ -111,6 +122,10 @@ static const struct {
 	command_fn *run;
 } own_options[] = {
 	{OPT_JSON, cmd_list},
+	{OPT_JSON, cmd_status},
+	{OPT_WATCH, cmd_status},
+	{OPT_LEAVE, cmd_dump},
+	{OPT_NO_WAIT, cmd_dump},
 	{OPT_STEP, cmd_verify},
 	{OPT_STEP, cmd_export},
 	{OPT_OLDER_THAN, cmd_purge},
@@ -241,6 +256,15 @@ static int set_own_option(int opt, struct invocation *in, command_fn *command)
 		break;
 	case OPT_PROVE:
 		in->prove = true;
+		break;
+	case OPT_WATCH:
+		in->watch = true;
+		break;
+	case OPT_LEAVE:
+		in->leave = true;
+		break;
+	case OPT_NO_WAIT:
+		in->no_wait = true;
 		break;
 	default:
 		in->dry_run = true;

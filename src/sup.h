@@ -69,6 +69,23 @@ void sup_post(struct sup *u, enum event ev);
 /* Remember why something failed, for the journal and the user. */
 void sup_reason(struct sup *u, const char *fmt, ...) PRINTF(2, 3);
 
+/* --- sup_journal.c: what is written down --- */
+
+/* Append a line to the journal; takes over the object. */
+void sup_write(const struct sup *u, json_t *line, bool sync);
+
+/* Seconds from one checkpoint to the next; 0: there is none but the last. */
+double sup_interval(const struct sup *u);
+
+/* When the next dump is due in the present state, 0: never; the last apart. */
+double sup_next_dump(const struct sup *u, enum event on);
+
+/* What `status' and `dump' want to know of this process. */
+void sup_add_self(const struct sup *u, json_t *line);
+
+/* The end of the leg has been moved: for those who look on. */
+void sup_note_end(const struct sup *u);
+
 /* --- sup_tree.c: keepers, generations, the command --- */
 
 /* Start the command, or restore it from the newest good generation. */

@@ -174,6 +174,7 @@ static void at_deadline(struct sup *u, bool answered)
 	if (at > now_wall() + 1) {
 		log_info("the time limit has been moved: %s left",
 			show_duration(end - now_wall(), left));
+		sup_note_end(u);
 		ev_periodic_set(&u->deadline, at, 0, NULL);
 		ev_periodic_again(u->loop, &u->deadline);
 		return;
