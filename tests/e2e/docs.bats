@@ -4,7 +4,7 @@
 # docs.bats - what the documents show is what happens, and the manual pages name
 # all that there is
 
-# shellcheck disable=SC2030,SC2031,SC2154
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 load common
 # shellcheck source=tests/transcript.bash disable=SC1091
 . "$BATS_TEST_DIRNAME/../transcript.bash"
@@ -118,7 +118,7 @@ exit_statuses() {
 	grep -ohE '\<EX_(USAGE|DATAERR|NOINPUT|NOUSER|NOHOST|UNAVAILABLE|SOFTWARE|OSERR|OSFILE|CANTCREAT|IOERR|TEMPFAIL|PROTOCOL|NOPERM|CONFIG)\>' \
 		"$top"/src/*.[ch] | sort -u |
 		while read -r line; do
-			sed -n "s/^#define $line[[:blank:]]*\([0-9]*\).*/\1/p" \
+			sed -n "s/^#define ${line}[[:blank:]]*\([0-9]*\).*/\1/p" \
 				/usr/include/sysexits.h
 		done
 	printf '%s\n' 126 127
