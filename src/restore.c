@@ -118,7 +118,8 @@ static pid_t run_criu(void *arg, bool stop, struct err *err)
 	pid_t server, root = -1;
 
 	failure->text[0] = '\0';
-	server = stream_serve(k->capsule->work, p->capsule.generation, failure);
+	server = stream_serve(k->capsule->work, p->capsule.generation,
+		json_object_get(p->manifest, "pending"), failure);
 	if (server > 0)
 		root = engine_restore(&p->engine, stop,
 			json_object_get(p->manifest, "outside"),

@@ -3,6 +3,7 @@
 #ifndef STREAM_H
 #define STREAM_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -44,10 +45,12 @@ int stream_captured(struct capture *c, struct err *err);
 
 /*
  * Fork a process that gives criu, when it comes to the directory dir, what it
- * asks for. Why it could not is in *failure, which must be shared with it.
- * Returns its PID, or -1.
+ * asks for; timers are mended by the signals that were pending, see timers.h.
+ * Why it could not is in *failure, which must be shared with it. Returns its
+ * PID, or -1.
  */
-pid_t stream_serve(int dir, struct store_reader *r, struct err *failure);
+pid_t stream_serve(int dir, struct store_reader *r, const json_t *pending,
+	struct err *failure);
 
 /* criu has had everything, or has failed: the process ends. */
 void stream_served(pid_t pid);

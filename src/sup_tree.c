@@ -272,6 +272,8 @@ static void handle(struct sup *u, const struct report *r)
 		sup_post(u, E_START_FAILED);
 		break;
 	case R_DUMP_FAILED:
+		u->dump_failed = now_mono();
+		/* fall through */
 	case R_RESTORE_FAILED:
 		sup_reason(u, "%s", r->result.err.text);
 		sup_post(u, on_failure);

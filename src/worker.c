@@ -19,6 +19,7 @@
 #include "store.h"
 #include "stream.h"
 #include "sysv.h"
+#include "timers.h"
 #include "util.h"
 
 /*
@@ -36,6 +37,7 @@ struct archiver {
 	json_t *written; /* see rollback.h */
 	int contents;    /* of those; -1: closed */
 	json_t *threads; /* all of the tree, by number */
+	json_t *pending; /* signals that came meanwhile, see timers.h */
 	struct capture *capture;
 	struct sysv_writer sysv;
 	struct archives archives; /* on their way into the store */
@@ -119,6 +121,7 @@ static int while_frozen(void *arg)
 	if (!a->written)
 		return -1;
 	a->threads = list_threads(a->survey.root);
+	a->pending = timers_pending(a->survey.root);
 	if (connections_are_whole(a->network, a->survey.root, a->err))
 		return -1;
 	if (a->stop)
@@ -159,7 +162,7 @@ static json_t *make_manifest(const struct worker_dump *d,
 		json_object_update_new(m,
 			json_pack(
 				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:O, "
-				"s:o, s:o, s:o, s:o}",
+				"s:o, s:o, s:o, s:o, s:o}",
 				"time", now_wall(), "leave", d->leave,
 				"deny_io_uring", d->deny_io_uring, "host",
 				u.nodename, "kernel", u.release, "isolation",
@@ -167,6 +170,7 @@ static json_t *make_manifest(const struct worker_dump *d,
 				"last_pid", (int)capsule_last_pid(), "network",
 				c->network.record, "outside", outside,
 				"written", a->written, "threads", a->threads,
+				"pending", a->pending,
 				"private", private_list(&c->private)))) {
 		json_decref(m);
 		return NULL;
@@ -362,6 +366,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	struct rusage usage;
 
 	prctl(PR_SET_NAME, "checkpt-worker");
+	/* If it or criu dies, the command may die of it, too. */
+	ignore_sent_signals();
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
 	/* So is the end of a stream that could not be stored. */

@@ -211,7 +211,7 @@ output_has() {
 	CFLAGS='-O1 -DFROM_ENVIRONMENT' ./configure --prefix=/opt/x \
 		--sysconfdir=/opt/conf --with-criu=/opt/criu/sbin/criu \
 		LDFLAGS=-Wl,-O1 LIBS=-lm
-	run -0 make
+	run -0 make V=1
 	output_has "-DFROM_ENVIRONMENT"
 	output_has "-Wl,-O1"
 	output_has "-lm"

@@ -200,7 +200,7 @@ static struct serving serve(const struct fixture *f, unsigned gen)
 
 	assert_non_null(s.reader);
 	f->failure->text[0] = '\0';
-	s.pid = stream_serve(f->work, s.reader, f->failure);
+	s.pid = stream_serve(f->work, s.reader, NULL, f->failure);
 	assert_true(s.pid > 0);
 	s.sock = criu(f->work, "streamer-serve.sock");
 	return s;
@@ -391,7 +391,7 @@ static void test_nobody_restores(void **state)
 	save(f, 1, &i, 1, 0);
 	r = store_open(f->step, 1, NULL);
 	assert_non_null(r);
-	stream_served(stream_serve(f->work, r, f->failure));
+	stream_served(stream_serve(f->work, r, NULL, f->failure));
 	assert_int_equal(f->failure->text[0], '\0');
 	store_close(r);
 	free(i.data);
