@@ -31,6 +31,7 @@ int cmd_restore(struct invocation *in); /* restore CHAIN */
 int cmd_batch(struct invocation *in);   /* batch SCRIPT [ARG...] */
 int cmd_status(struct invocation *in);  /* status [CHAIN|JOB] */
 int cmd_dump(struct invocation *in);    /* dump CHAIN|JOB */
+int cmd_submit(struct invocation *in);  /* submit [SBATCH-OPTION...] SCRIPT */
 int cmd_report(struct invocation *in);  /* report CHAIN */
 int cmd_list(struct invocation *in);    /* list [CHAIN] */
 int cmd_verify(struct invocation *in);  /* verify CHAIN [GENERATION] */
@@ -41,6 +42,6 @@ int cmd_config(struct invocation *in);  /* config */
 int cmd_check(struct invocation *in);
 
 /* What `COMMAND --help' prints, where that is not the help of all. */
-extern const char cmd_check_help[];
+extern const char cmd_check_help[], cmd_submit_help[];
 
 #endif

@@ -15,6 +15,7 @@ static const char usage_text[] =
 	"Usage: checkpointer [OPTION]... -- COMMAND [ARG]...\n"
 	"       checkpointer [OPTION]...\n"
 	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
+	"       checkpointer [OPTION]... submit [SBATCH-OPTION]... SCRIPT [ARG]...\n"
 	"       checkpointer [OPTION]... restore CHAIN\n"
 	"       checkpointer [OPTION]... status [CHAIN|JOB] [--watch] [--json]\n"
 	"       checkpointer [OPTION]... dump CHAIN|JOB [--leave] [--no-wait]\n"
@@ -44,14 +45,14 @@ static const char usage_text[] =
 	"  -V, --version          print the version\n"
 	"\n"
 	"batch runs a batch script with any number of `checkpointer -- COMMAND'\n"
-	"lines, leg after leg, as Slurm would. restore continues a chain that was\n"
-	"stopped or has died. status tells what goes on now, and dump asks for a\n"
-	"checkpoint now. report shows what has become of a chain. list shows all\n"
-	"chains, or the checkpoints of one; verify reads them all and checks them;\n"
-	"export writes one as plain images of criu; purge removes chains. check\n"
-	"tells whether checkpoints work here, or for COMMAND, and what to do if\n"
-	"not. config prints the configuration in effect, and where each value is\n"
-	"from.\n"
+	"lines, leg after leg, as Slurm would. submit runs sbatch with the options\n"
+	"that such a job wants. restore continues a chain that was stopped or has\n"
+	"died. status tells what goes on now, and dump asks for a checkpoint now.\n"
+	"report shows what has become of a chain. list shows all chains, or the\n"
+	"checkpoints of one; verify reads them all and checks them; export writes\n"
+	"one as plain images of criu; purge removes chains. check tells whether\n"
+	"checkpoints work here, or for COMMAND, and what to do if not. config\n"
+	"prints the configuration in effect, and where each value is from.\n"
 	"\n"
 	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
 	"checkpointer.ini(5).\n";
@@ -102,18 +103,20 @@ static const struct command {
 	command_fn *run;
 	const char *help;  /* NULL: usage_text */
 	bool loads_config; /* main() need not, and must not */
+	bool passes_on;    /* what follows its name are options of another */
 } commands[] = {
-	{"batch", cmd_batch, NULL, false},
-	{"restore", cmd_restore, NULL, false},
-	{"status", cmd_status, NULL, false},
-	{"dump", cmd_dump, NULL, false},
-	{"report", cmd_report, NULL, false},
-	{"list", cmd_list, NULL, false},
-	{"verify", cmd_verify, NULL, false},
-	{"export", cmd_export, NULL, false},
-	{"purge", cmd_purge, NULL, false},
-	{"check", cmd_check, cmd_check_help, true},
-	{"config", cmd_config, NULL, false},
+	{"batch", cmd_batch, NULL, false, false},
+	{"submit", cmd_submit, cmd_submit_help, false, true},
+	{"restore", cmd_restore, NULL, false, false},
+	{"status", cmd_status, NULL, false, false},
+	{"dump", cmd_dump, NULL, false, false},
+	{"report", cmd_report, NULL, false, false},
+	{"list", cmd_list, NULL, false, false},
+	{"verify", cmd_verify, NULL, false, false},
+	{"export", cmd_export, NULL, false, false},
+	{"purge", cmd_purge, NULL, false, false},
+	{"check", cmd_check, cmd_check_help, true, false},
+	{"config", cmd_config, NULL, false, false},
 };
 
 /* Options that only some commands have. */
@@ -399,6 +402,26 @@ static int load_config(struct invocation *in)
 	return 0;
 }
 
+/* Options may also stand behind the word that names the command. */
+static int parse_behind(int argc, char *argv[], struct invocation *in,
+	struct settings *s, const struct command *named)
+{
+	const char *first = argc > 1 ? argv[1] : "";
+	int ret;
+
+	s->command = named->run;
+	in->args = argv + 1;
+	if (!named->passes_on) {
+		ret = parse_options(argc, argv, in, s);
+		in->args = argv + optind;
+		return ret;
+	}
+	if (strcmp(first, "-h") != 0 && strcmp(first, "--help") != 0)
+		return 0;
+	print_help(named->run);
+	return -1;
+}
+
 static int understand_and_run(
 	int argc, char *argv[], struct invocation *in, struct settings *s)
 {
@@ -411,18 +434,12 @@ static int understand_and_run(
 	command = find_command(argc, argv);
 	if (!command)
 		return EX_USAGE;
-	/* Options may also stand behind the word that names the command. */
 	in->args = argv + optind;
 	named = find_by_run(command);
-	if (named) {
-		int at = optind;
-
-		s->command = command;
-		ret = parse_options(argc - at, argv + at, in, s);
-		if (ret)
-			return ret < 0 ? 0 : ret;
-		in->args = argv + at + optind;
-	}
+	if (named)
+		ret = parse_behind(argc - optind, argv + optind, in, s, named);
+	if (ret)
+		return ret < 0 ? 0 : ret;
 	/* Inside the tree of another one all is configured already. */
 	if (!named && getenv("CHECKPOINTER_INSIDE"))
 		return command(in);
