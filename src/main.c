@@ -16,7 +16,8 @@ static const char usage_text[] =
 	"       checkpointer [OPTION]...\n"
 	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
 	"       checkpointer [OPTION]... restore CHAIN\n"
-	"       checkpointer [OPTION]... report CHAIN\n"
+	"       checkpointer [OPTION]... report CHAIN [--timeline | --html[=FILE] |\n"
+	"                                      --json]\n"
 	"       checkpointer [OPTION]... list [--json] [CHAIN]\n"
 	"       checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
 	"       checkpointer [OPTION]... export CHAIN GENERATION DIR [--step=N]\n"
@@ -61,7 +62,9 @@ enum {
 	OPT_STATE,
 	OPT_DRY_RUN,
 	OPT_FOR,
-	OPT_PROVE
+	OPT_PROVE,
+	OPT_TIMELINE,
+	OPT_HTML
 };
 
 static const struct option options[] = {
@@ -81,6 +84,8 @@ static const struct option options[] = {
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"for", required_argument, NULL, OPT_FOR},
 	{"prove", no_argument, NULL, OPT_PROVE},
+	{"timeline", no_argument, NULL, OPT_TIMELINE},
+	{"html", optional_argument, NULL, OPT_HTML},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -110,6 +115,9 @@ static const struct {
 	int opt;
 	command_fn *run;
 } own_options[] = {
+	{OPT_JSON, cmd_report},
+	{OPT_TIMELINE, cmd_report},
+	{OPT_HTML, cmd_report},
 	{OPT_JSON, cmd_list},
 	{OPT_STEP, cmd_verify},
 	{OPT_STEP, cmd_export},
@@ -241,6 +249,12 @@ static int set_own_option(int opt, struct invocation *in, command_fn *command)
 		break;
 	case OPT_PROVE:
 		in->prove = true;
+		break;
+	case OPT_TIMELINE:
+		in->timeline = true;
+		break;
+	case OPT_HTML:
+		in->html = optarg ? optarg : "-";
 		break;
 	default:
 		in->dry_run = true;
