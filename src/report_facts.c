@@ -18,11 +18,22 @@ const char *const span_name[N_SPAN_KINDS] = {
 	[SPAN_UNKNOWN] = "not known",
 };
 
+/* The year 9999: a later time is a slip. */
+#define LATEST 253402300799.0
+
 /* --- lines --- */
 
 static double number(const json_t *line, const char *key)
 {
 	return json_number_value(json_object_get(line, key));
+}
+
+/* Seconds or bytes; what nobody could mean is 0. */
+static double amount(const json_t *line, const char *key)
+{
+	double n = number(line, key);
+
+	return n > 0 && n < 1e18 ? n : 0;
 }
 
 static const char *text(const json_t *line, const char *key)
@@ -142,11 +153,11 @@ static void end_dump(struct report *r, struct span *s, const json_t *line)
 	}
 	s->work = r->steps[v->step].work;
 	s->gen = count(line, "gen");
-	s->seconds = v->dump = number(line, "seconds");
-	s->bytes = v->bytes = number(line, "bytes");
-	s->memory = number(line, "memory");
-	s->fresh = number(line, "fresh");
-	s->frozen = number(line, "frozen");
+	s->seconds = v->dump = amount(line, "seconds");
+	s->bytes = v->bytes = amount(line, "bytes");
+	s->memory = amount(line, "memory");
+	s->fresh = amount(line, "fresh");
+	s->frozen = amount(line, "frozen");
 	r->sums.frozen += s->frozen;
 	r->sums.dumps++;
 	v->dumps++;
@@ -162,7 +173,7 @@ static void end_restore(struct report *r, struct span *s, const json_t *line)
 		return;
 	}
 	s->gen = count(line, "gen");
-	s->seconds = v->restore = number(line, "seconds");
+	s->seconds = v->restore = amount(line, "seconds");
 	r->sums.restores++;
 	go_back_to(r, &r->steps[v->step], work_before(r, v->step, s->gen));
 }
@@ -238,7 +249,7 @@ static void add_state(struct report *r, struct leg *l, size_t at,
 	if (!state)
 		return;
 	v->state = state;
-	v->status = (int)number(line, "status");
+	v->status = (int)json_integer_value(json_object_get(line, "status"));
 	if (is(state, "failed"))
 		v->reason = text(line, "reason");
 	if (is(state, "moving") && is(text(line, "on"), "cannot restore here"))
@@ -460,7 +471,7 @@ void report_from(struct report *r, json_t *lines, bool running, double now)
 	{
 		/* The clocks of two nodes may differ, and time only goes on. */
 		t = number(line, "t");
-		newest = t > newest ? t : newest;
+		newest = t > newest && t < LATEST ? t : newest;
 		add_line(r, line, newest);
 	}
 	end_last_leg(r);
