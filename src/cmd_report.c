@@ -107,7 +107,7 @@ static int print_report(const struct report *r, const struct invocation *in)
 		ret = write_page(r, in->html);
 	else
 		ret = in->json ? print_json(r) : print_text(r, in->timeline);
-	if (!ret && fflush(stdout)) {
+	if (!ret && (fflush(stdout) || ferror(stdout))) {
 		log_error("cannot write the report of chain %s: %s", r->id,
 			strerror(errno));
 		ret = EX_IOERR;

@@ -507,6 +507,8 @@ const char *visit_end(const struct visit *v, char buf[32])
 {
 	if (v->died)
 		snprintf(buf, 32, "died");
+	else if (v->moved && is(v->state, "resubmitted"))
+		snprintf(buf, 32, "moved");
 	else if (!is(v->state, "finished"))
 		snprintf(buf, 32, "%.31s", v->state ? v->state : "-");
 	else if (WIFSIGNALED(v->status))

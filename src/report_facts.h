@@ -102,7 +102,7 @@ void report_from(struct report *r, json_t *lines, bool running, double now);
 
 void report_free(struct report *r);
 
-/* "resubmitted", "finished (3)", "finished (SIGTERM)", "died" */
+/* "resubmitted", "moved", "finished (3)", "finished (SIGTERM)", "died" */
 const char *visit_end(const struct visit *v, char buf[32]);
 
 /* The same of the chain; of several steps, the last one's status. */

@@ -37,13 +37,37 @@ void html_text(FILE *to, const char *text)
 	}
 }
 
+void html_host(FILE *to, const struct leg *l)
+{
+	auto_free char *name = xstrdup(l->host ? l->host : "-");
+
+	name[strcspn(name, ".")] = '\0';
+	html_text(to, name);
+}
+
 const char *html_time(double t, char buf[32])
 {
 	time_t at = (time_t)t;
 	struct tm tm = {0};
 
-	if (!localtime_r(&at, &tm) ||
-		!strftime(buf, 32, "%d %b %Y %H:%M:%S", &tm))
+	localtime_r(&at, &tm);
+	if (!strftime(buf, 32, "%d %b %Y %H:%M:%S", &tm))
+		snprintf(buf, 32, "-");
+	return buf;
+}
+
+const char *html_short_time(const struct report *r, double t, char buf[32])
+{
+	time_t at = (time_t)t;
+	struct tm tm = {0};
+	size_t n;
+
+	localtime_r(&at, &tm);
+	if (r->sums.total < 86400)
+		n = strftime(buf, 32, "%H:%M:%S", &tm);
+	else
+		n = strftime(buf, 32, "%d %b %H:%M", &tm);
+	if (!n)
 		snprintf(buf, 32, "-");
 	return buf;
 }
@@ -157,14 +181,14 @@ static void put_sums(const struct report_sums *s, FILE *to)
 
 /* --- the details of a leg --- */
 
-static void put_dump(const struct span *s, FILE *to)
+static void put_dump(const struct report *r, const struct span *s, FILE *to)
 {
 	char at[32], memory[32], fresh[32], bytes[32], took[32], frozen[32];
 
 	fprintf(to,
 		"<tr><td>%u</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td>"
 		"<td>%s</td><td>%s</td></tr>\n",
-		s->gen, html_time(s->to, at),
+		s->gen, html_short_time(r, s->to, at),
 		show_size((uint64_t)s->memory, memory),
 		show_size((uint64_t)s->fresh, fresh),
 		show_size((uint64_t)s->bytes, bytes),
@@ -179,7 +203,7 @@ static void put_dumps(
 
 	if (!n)
 		return;
-	fputs("<div class=\"wide\"><table><tr><th>checkpoint</th><th>made</th>"
+	fputs("<p>Checkpoints:</p>\n<div class=\"wide\"><table><tr><th>no.</th><th>made</th>"
 	      "<th>memory</th><th>new</th><th>on disk</th><th>took</th>"
 	      "<th>stood still</th></tr>\n",
 		to);
@@ -189,7 +213,7 @@ static void put_dumps(
 		if (s->kind != SPAN_DUMP || s->visit != visit || !s->gen)
 			continue;
 		if (i < LISTED || i >= n - LISTED)
-			put_dump(s, to);
+			put_dump(r, s, to);
 		else if (i == LISTED)
 			fprintf(to, "<tr><td colspan=\"7\">%u more</td></tr>\n",
 				n - 2 * LISTED);
@@ -207,11 +231,13 @@ static void put_restore(const struct span *s, FILE *to)
 			s->gen, show_duration(s->seconds, text));
 }
 
-static void put_failure(const char *what, double t, const char *why, FILE *to)
+static void put_failure(const struct visit *v, const char *what, double t,
+	const char *why, FILE *to)
 {
 	char at[32];
 
-	fprintf(to, "<p class=\"bad\"><b>%s</b>, %s", what, html_time(t, at));
+	fprintf(to, "<p class=\"bad\"><b>%s</b> (leg %u), %s", what, v->leg,
+		html_time(t, at));
 	if (why && *why) {
 		fputs(": ", to);
 		html_text(to, why);
@@ -228,16 +254,15 @@ static void put_failures(
 		const struct span *s = &r->spans[i];
 
 		if (s->visit == visit && s->reason)
-			put_failure(s->kind == SPAN_DUMP ? "Checkpoint failed"
-							 : "Restore failed",
+			put_failure(v,
+				s->kind == SPAN_DUMP ? "Checkpoint failed"
+						     : "Restore failed",
 				s->to, s->reason, to);
 	}
-	if (v->moved)
-		fputs("<p>It was to go on on another node.</p>\n", to);
 	if (v->reason)
-		put_failure("Failed", v->to, v->reason, to);
+		put_failure(v, "Failed", v->to, v->reason, to);
 	if (v->died)
-		put_failure("Died", v->to,
+		put_failure(v, "Died", v->to,
 			"this is the last that was heard of it", to);
 }
 
@@ -251,7 +276,8 @@ static void put_visit(
 		return;
 	fprintf(to, "<h4>Step %u: %s</h4>\n<p>", v->step, visit_end(v, how));
 	put_command(&r->steps[v->step], to);
-	fprintf(to, "</p>\n<p>%s.</p>\n", show_duration(v->to - v->from, ran));
+	fprintf(to, "</p>\n<p>It ran for %s.</p>\n",
+		show_duration(v->to - v->from, ran));
 	for (size_t i = l->spans; i < l->spans + l->n_spans; i++)
 		if (r->spans[i].visit == visit &&
 			r->spans[i].kind == SPAN_RESTORE)
@@ -304,12 +330,12 @@ static void put_line(const struct report *r, const struct leg *l, FILE *to)
 			visit_end(&r->visits[i], how);
 	}
 	fprintf(to, "<tr id=\"leg-%u\"><td>%u</td><td>", l->number, l->number);
-	html_text(to, l->host ? l->host : "-");
+	html_host(to, l);
 	fputs("</td><td>", to);
 	html_text(to, l->key ? l->key : "-");
 	fprintf(to, "</td><td>%s</td><td>%s</td><td>%u</td><td>%s</td></tr>\n",
-		html_time(l->from, from), show_duration(l->to - l->from, ran),
-		dumps, how);
+		html_short_time(r, l->from, from),
+		show_duration(l->to - l->from, ran), dumps, how);
 }
 
 static void put_legs(const struct report *r, size_t at, size_t n, FILE *to)

@@ -13,8 +13,14 @@ extern const char page_style[], page_script[];
 /* Any text, as a text of the page or a value in double quotes. */
 void html_text(FILE *to, const char *text);
 
+/* The leg's host, without its domain. */
+void html_host(FILE *to, const struct leg *l);
+
 /* "12 Nov 2026 14:02:31" */
 const char *html_time(double t, char buf[32]);
+
+/* Within a chain: "14:02:31", or of one that took days "12 Nov 14:02". */
+const char *html_short_time(const struct report *r, double t, char buf[32]);
 
 /* "leg-3", or "legs-1-40", which is the id of its details. */
 const char *html_id(const struct report *r, size_t leg, size_t n, char buf[48]);

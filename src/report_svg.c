@@ -33,6 +33,7 @@ struct bar {
 	const struct span *spans;
 	size_t n;
 	double scale; /* units a second */
+	double least; /* units, of what is too short to be seen */
 	FILE *to;
 };
 
@@ -92,7 +93,7 @@ static void put_kind(const struct bar *b, enum span_kind kind)
 	unsigned n = 0;
 
 	/* These are too short to be seen, and what one looks for. */
-	p.least = kind == SPAN_DUMP || kind == SPAN_RESTORE ? 2 : 0.3;
+	p.least = kind == SPAN_DUMP || kind == SPAN_RESTORE ? b->least : 0.3;
 	for (size_t i = 0; i < b->n; i++) {
 		const struct span *s = &b->spans[i];
 
@@ -118,7 +119,8 @@ static void put_mark(struct path *p, double t)
 
 	if (p->to < p->from)
 		fputs("<path class=\"bad\" d=\"", p->bar->to);
-	add_piece(p, at > 2 ? at - 2 : 0, at + 2);
+	at = at > p->least ? at - p->least : 0;
+	add_piece(p, at, at + p->least);
 }
 
 static bool shows(const struct bar *b, size_t visit)
@@ -129,7 +131,7 @@ static bool shows(const struct bar *b, size_t visit)
 /* What failed, and where a leg died. */
 static void put_marks(const struct bar *b)
 {
-	struct path p = {.bar = b, .least = 4, .from = 1};
+	struct path p = {.bar = b, .least = b->least, .from = 1};
 	const struct leg *first = &b->r->legs[b->row->leg];
 	const struct leg *last = first + b->row->n_legs - 1;
 
@@ -149,21 +151,125 @@ static void put_marks(const struct bar *b)
 		b->to);
 }
 
-static void put_bar(const struct report *r, const struct report_row *row,
-	double longest, FILE *to)
+/* --- too much for pieces: shares --- */
+
+/* What is drawn of a bar, from left to right, or from the bottom up. */
+static const enum span_kind order[N_SPAN_KINDS] = {SPAN_QUEUE, SPAN_PAUSED,
+	SPAN_OTHER, SPAN_RESTORE, SPAN_RUN, SPAN_DUMP, SPAN_UNKNOWN};
+
+static bool is_dense(const struct bar *b)
 {
-	struct bar b = {.r = r, .row = row, .scale = WIDTH / longest, .to = to};
+	double marked = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (b->spans[i].kind == SPAN_DUMP ||
+			b->spans[i].kind == SPAN_RESTORE)
+			marked += b->least;
+	return marked > WIDTH / 3;
+}
+
+/* Of all the time, one piece a kind. */
+static void put_shares(const struct bar *b)
+{
+	double seconds[N_SPAN_KINDS] = {0}, at = 0, sum = 0, width;
+	unsigned n[N_SPAN_KINDS] = {0};
+	double all = units(b, b->row->to);
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct span *s = &b->spans[i];
+
+		if (!row_has(b->r, b->row, s))
+			continue;
+		seconds[s->kind] += s->to - s->from;
+		sum += s->to - s->from;
+		n[s->kind]++;
+	}
+	for (size_t i = 0; i < LEN(order) && sum > 0; i++) {
+		enum span_kind k = order[i];
+
+		width = all * seconds[k] / sum;
+		if (!n[k])
+			continue;
+		fprintf(b->to,
+			"<path class=\"%s\" d=\"M%.1f 0h%.1fv10h-%.1fz\">",
+			span_class[k], at, width, width);
+		put_title(b, k, seconds[k], n[k]);
+		fputs("</path>", b->to);
+		at += width;
+	}
+}
+
+#define BINS 400
+
+static void add_to_bins(
+	const struct bar *b, const struct span *s, double (*bins)[N_SPAN_KINDS])
+{
+	double from = units(b, s->from) * BINS / WIDTH;
+	double to = units(b, s->to) * BINS / WIDTH;
+
+	for (int i = (int)from; i < BINS && i < to; i++)
+		bins[i][s->kind] +=
+			(to < i + 1 ? to : i + 1) - (from > i ? from : i);
+}
+
+/* From the bottom up: how much of each moment was what. */
+static void put_bins(const struct bar *b)
+{
+	auto_free double(*bins)[N_SPAN_KINDS] = xcalloc(BINS, sizeof(*bins));
+	auto_free double *level = xcalloc(BINS, sizeof(*level));
+
+	for (size_t i = 0; i < b->n; i++)
+		add_to_bins(b, &b->spans[i], bins);
+	for (size_t k = 0; k < LEN(order); k++) {
+		fprintf(b->to, "<path class=\"%s\" d=\"", span_class[order[k]]);
+		for (int i = 0; i < BINS; i++) {
+			double sum = 0, part = bins[i][order[k]];
+
+			for (int j = 0; j < N_SPAN_KINDS; j++)
+				sum += bins[i][j];
+			part = sum > 0 ? 10 * part / sum : 0;
+			if (part > 0)
+				fprintf(b->to, "M%.1f %.2fh%.1fv%.2fh-%.1fz",
+					i * WIDTH / BINS, 10 - level[i] - part,
+					WIDTH / BINS, part, WIDTH / BINS);
+			level[i] += part;
+		}
+		fputs("\"/>", b->to);
+	}
+}
+
+/* --- a bar --- */
+
+static void put_pieces(const struct bar *b)
+{
+	for (int k = N_SPAN_KINDS - 1; k > SPAN_DUMP; k--)
+		put_kind(b, (enum span_kind)k);
+	put_kind(b, SPAN_RUN);
+	put_kind(b, SPAN_RESTORE);
+	put_kind(b, SPAN_DUMP);
+	put_marks(b);
+}
+
+/* Marks are so many units wide at least; bins: where there are too many. */
+static void put_bar(const struct report *r, const struct report_row *row,
+	double longest, double least, bool bins, FILE *to)
+{
+	struct bar b = {.r = r,
+		.row = row,
+		.scale = WIDTH / longest,
+		.least = least,
+		.to = to};
 
 	b.spans = row_spans(r, row, &b.n);
 	fputs("<svg class=\"bar\" viewBox=\"0 0 1000 10\" "
 	      "preserveAspectRatio=\"none\">",
 		to);
-	for (int k = N_SPAN_KINDS - 1; k > SPAN_DUMP; k--)
-		put_kind(&b, (enum span_kind)k);
-	put_kind(&b, SPAN_RUN);
-	put_kind(&b, SPAN_RESTORE);
-	put_kind(&b, SPAN_DUMP);
-	put_marks(&b);
+	if (!is_dense(&b))
+		put_pieces(&b);
+	else if (bins)
+		put_bins(&b);
+	else
+		put_shares(&b);
 	fputs("</svg>", to);
 }
 
@@ -177,7 +283,7 @@ void html_strip(const struct report *r, FILE *to)
 
 	row.origin = row.from = r->legs[0].from;
 	fputs("<div class=\"strip\">", to);
-	put_bar(r, &row, total, to);
+	put_bar(r, &row, total, 2, true, to);
 	fputs("<div class=\"ticks\">", to);
 	for (int i = 0; i <= 4; i++)
 		fprintf(to, "<span>%s</span>",
@@ -187,28 +293,63 @@ void html_strip(const struct report *r, FILE *to)
 
 /* --- rows --- */
 
+static bool has_trouble(const struct report *r, const struct leg *l)
+{
+	bool trouble = false;
+
+	for (size_t i = l->visits; i < l->visits + l->n_visits; i++)
+		trouble |= r->visits[i].died || r->visits[i].reason;
+	for (size_t i = l->spans; i < l->spans + l->n_spans; i++)
+		trouble |= r->spans[i].reason != NULL;
+	return trouble;
+}
+
+/* How the leg ended; of many legs, in how many something failed. */
+static const char *show_end(const struct report *r,
+	const struct report_row *row, bool *bad, char buf[32])
+{
+	unsigned n = 0;
+
+	buf[0] = '\0';
+	*bad = false;
+	if (row->visit != NO_VISIT) {
+		const struct visit *v = &r->visits[row->visit];
+
+		*bad = v->died || v->reason;
+		return visit_end(v, buf);
+	}
+	for (size_t i = 0; i < row->n_legs; i++)
+		n += has_trouble(r, &r->legs[row->leg + i]);
+	*bad = n > 0;
+	if (n)
+		snprintf(buf, 32, "%u with trouble", n);
+	return buf;
+}
+
 static void put_row(const struct report *r, const struct report_row *row,
 	double longest, FILE *to)
 {
 	const struct leg *l = &r->legs[row->leg];
 	const struct visit *v =
 		row->visit == NO_VISIT ? NULL : &r->visits[row->visit];
-	char id[48], from[32], ran[32], how[32] = "";
+	char id[48], from[32], ran[32], end[32];
+	bool bad;
 
+	show_end(r, row, &bad, end);
 	fprintf(to, "<a class=\"row%s\" href=\"#%s\"><b>%u",
-		v && (v->died || v->reason) ? " trouble" : "",
-		html_id(r, row->leg, row->n_legs, id), l->number);
+		bad ? " trouble" : "", html_id(r, row->leg, row->n_legs, id),
+		l->number);
 	if (row->n_legs > 1)
 		fprintf(to, "&ndash;%u", l[row->n_legs - 1].number);
 	else if (v && r->n_steps > 1)
 		fprintf(to, "<small> step %u</small>", v->step);
 	fputs("</b><i>", to);
-	html_text(to, row->n_legs > 1 ? "" : l->host ? l->host : "-");
-	fprintf(to, "</i><span>%s</span>", html_time(row->from, from));
-	put_bar(r, row, longest, to);
+	if (row->n_legs == 1)
+		html_host(to, l);
+	fprintf(to, "</i><span>%s</span>", html_short_time(r, row->from, from));
+	put_bar(r, row, longest, 6, false, to);
 	fprintf(to, "<span>%s</span><span>%s</span></a>\n",
-		show_duration((v ? v->to : row->to) - row->from, ran),
-		v ? visit_end(v, how) : "");
+		show_duration((v ? v->to : row->to) - row->from, ran), end);
 }
 
 void html_rows(const struct report *r, size_t legs, FILE *to)
