@@ -15,7 +15,8 @@ struct invocation {
 	/* Of some commands only; NULL where it is not given. */
 	const char *step, *older_than, *state;
 	const char *watch_for;
-	bool dry_run, json, prove;
+	const char *html; /* a file, or "-" */
+	bool dry_run, json, prove, timeline;
 	bool watch, leave, no_wait;
 	char *const *sets; /* settings of the command line, key=value */
 	size_t n_sets;

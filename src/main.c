@@ -19,7 +19,8 @@ static const char usage_text[] =
 	"       checkpointer [OPTION]... restore CHAIN\n"
 	"       checkpointer [OPTION]... status [CHAIN|JOB] [--watch] [--json]\n"
 	"       checkpointer [OPTION]... dump CHAIN|JOB [--leave] [--no-wait]\n"
-	"       checkpointer [OPTION]... report CHAIN\n"
+	"       checkpointer [OPTION]... report CHAIN [--timeline | --html[=FILE] |\n"
+	"                                      --json]\n"
 	"       checkpointer [OPTION]... list [--json] [CHAIN]\n"
 	"       checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
 	"       checkpointer [OPTION]... export CHAIN GENERATION DIR [--step=N]\n"
@@ -68,7 +69,9 @@ enum {
 	OPT_PROVE,
 	OPT_WATCH,
 	OPT_LEAVE,
-	OPT_NO_WAIT
+	OPT_NO_WAIT,
+	OPT_TIMELINE,
+	OPT_HTML
 };
 
 static const struct option options[] = {
@@ -91,6 +94,8 @@ static const struct option options[] = {
 	{"watch", no_argument, NULL, OPT_WATCH},
 	{"leave", no_argument, NULL, OPT_LEAVE},
 	{"no-wait", no_argument, NULL, OPT_NO_WAIT},
+	{"timeline", no_argument, NULL, OPT_TIMELINE},
+	{"html", optional_argument, NULL, OPT_HTML},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -124,6 +129,9 @@ static const struct {
 	int opt;
 	command_fn *run;
 } own_options[] = {
+	{OPT_JSON, cmd_report},
+	{OPT_TIMELINE, cmd_report},
+	{OPT_HTML, cmd_report},
 	{OPT_JSON, cmd_list},
 	{OPT_JSON, cmd_status},
 	{OPT_WATCH, cmd_status},
@@ -268,6 +276,12 @@ static int set_own_option(int opt, struct invocation *in, command_fn *command)
 		break;
 	case OPT_NO_WAIT:
 		in->no_wait = true;
+		break;
+	case OPT_TIMELINE:
+		in->timeline = true;
+		break;
+	case OPT_HTML:
+		in->html = optarg ? optarg : "-";
 		break;
 	default:
 		in->dry_run = true;
