@@ -281,6 +281,22 @@ static int run_legs(struct batch *b)
 	return EX_TEMPFAIL;
 }
 
+const char cmd_batch_help[] =
+	"Usage: checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
+	"\n"
+	"Run an executable batch script with any number of lines of the form\n"
+	"`checkpointer -- PROGRAM', leg after leg, as Slurm would: in each leg from its\n"
+	"top. Steps that have finished are passed over, the one that was interrupted\n"
+	"continues, and anything else that is in the script runs again.\n"
+	"\n"
+	"  -t, --time-limit=TIME  length of a leg\n"
+	"  -m, --margin=TIME      how long before its end the last checkpoint begins\n"
+	"  -c, --chain=NAME       name of the chain; the same one continues it\n"
+	"  -h, --help             print this, if in front of SCRIPT\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer -t 1h -c fit batch ./job.sh\n";
+
 int cmd_batch(struct invocation *in)
 {
 	auto_free char *name = local_new_name();

@@ -141,6 +141,18 @@ static int print_report(const struct chain *c)
 	return 0;
 }
 
+const char cmd_report_help[] =
+	"Usage: checkpointer [OPTION]... report CHAIN\n"
+	"\n"
+	"Tell what has become of CHAIN: for each leg and step when it ran, how many\n"
+	"checkpoints it made, size and time of the last one, and how it ended.\n"
+	"\n"
+	"  -d, --dir=DIR    where its checkpoints are, if not at the usual place\n"
+	"  -h, --help       print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer report fit\n";
+
 int cmd_report(struct invocation *in)
 {
 	struct chain chain;

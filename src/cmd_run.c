@@ -292,6 +292,20 @@ int cmd_script(struct invocation *in)
 	return run(in, NULL, in->chain ? in->chain : getenv(LOCAL_CHAIN), true);
 }
 
+const char cmd_restore_help[] =
+	"Usage: checkpointer [OPTION]... restore CHAIN\n"
+	"\n"
+	"Continue the first step of CHAIN that has not finished, from its newest\n"
+	"checkpoint, with the command and the directory that it had. `checkpointer list'\n"
+	"shows the chains that there are.\n"
+	"\n"
+	"  -t, --time-limit=TIME  without Slurm: length of a leg\n"
+	"  -d, --dir=DIR          where its checkpoints are, if not at the usual place\n"
+	"  -h, --help             print this; checkpointer --help has the other options\n"
+	"\n"
+	"Redirect the output as at first, and append to it. Example:\n"
+	"  checkpointer -t 1h restore fit >>fit.out 2>>fit.log\n";
+
 int cmd_restore(struct invocation *in)
 {
 	if (!in->args[0] || in->args[1]) {
