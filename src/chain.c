@@ -149,7 +149,7 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 	auto_close int parent = -1;
 
 	memset(c, 0, sizeof(*c));
-	c->dir = c->journal = c->lease = c->present = -1;
+	c->dir = c->journal = c->lease = c->present = c->log = -1;
 	if (!chain_id_is_valid(id))
 		return err_set(err, 0,
 			"'%.100s' cannot be the name of a chain: only "
@@ -182,6 +182,9 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 
 void chain_close(struct chain *c)
 {
+	if (c->log >= 0)
+		log_set_chain(-1, 0, 0);
+	release_fd(&c->log);
 	release_fd(&c->present);
 	release_fd(&c->lease);
 	release_fd(&c->journal);
@@ -189,6 +192,23 @@ void chain_close(struct chain *c)
 	free(c->id);
 	free(c->path);
 	c->id = c->path = NULL;
+}
+
+void chain_open_log(struct chain *c)
+{
+	struct stat st;
+	struct err err;
+
+	if (c->first && !fstatat(c->dir, CHAIN_LOG, &st, AT_SYMLINK_NOFOLLOW) &&
+		st.st_size > LOG_CHAIN_MAX / 2 &&
+		renameat(c->dir, CHAIN_LOG, c->dir, CHAIN_LOG ".1"))
+		log_debug("cannot put the log aside: %s", strerror(errno));
+	c->log = open_private_file(
+		c->dir, CHAIN_LOG, O_RDWR | O_CREAT | O_APPEND, &err);
+	if (c->log < 0)
+		log_debug("the chain has no log: %s", err.text);
+	else
+		log_set_chain(c->log, c->leg, 0);
 }
 
 int chain_in_place(const struct chain *c, struct err *err)

@@ -94,6 +94,7 @@ static int load(struct invocation *in, struct findings *f)
 	if (mistakes)
 		return EX_CONFIG;
 	log_set_level(in->cfg.level);
+	log_set_timestamps(in->cfg.timestamps);
 	tell_config(f, &in->cfg);
 	return 0;
 }

@@ -92,6 +92,7 @@ static int run_step(struct supervision *s, char *const argv[], const char *cwd)
 		return argv ? EX_CANTCREAT : EX_NOINPUT;
 	}
 	s->step = &step;
+	log_set_chain(s->chain->log, s->chain->leg, step.number);
 	if (s->sched->reruns_script() && output_put_back(step.dir, &err))
 		log_warn("%s", err.text);
 	s->argv = argv ? argv : step.argv;
@@ -128,6 +129,7 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 		log_error("%s", err.text);
 		return keep_out(s, EX_TEMPFAIL);
 	}
+	chain_open_log(s->chain);
 	if (s->sched->empties_output && s->chain->first &&
 		output_put_back_job(s->chain->dir, s->job->output, &err))
 		log_warn("%s", err.text);

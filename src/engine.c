@@ -136,7 +136,8 @@ static int add_dump(struct command *c, struct err *err)
 	size_t i;
 
 	snprintf(pid, sizeof(pid), "%d", (int)c->root);
-	if (add_common(c, "dump.log", err) || add_pair(c, "--tree", pid, err) ||
+	if (add_common(c, ENGINE_DUMP_LOG, err) ||
+		add_pair(c, "--tree", pid, err) ||
 		add(c, c->stop ? "--leave-stopped" : "--leave-running", err) ||
 		add_pair(c, "--action-script", "./" HOOK_SCRIPT, err))
 		return -1;
@@ -165,7 +166,7 @@ static const char pid_file[] = "root.pid";
 
 static int add_restore(struct command *c, struct err *err)
 {
-	if (add_common(c, "restore.log", err) ||
+	if (add_common(c, ENGINE_RESTORE_LOG, err) ||
 		(c->stop && add(c, "--leave-stopped", err)) ||
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
@@ -278,7 +279,11 @@ static pid_t start_criu(struct command *c, struct err *err)
 	pid_t pid = -1;
 	ssize_t n;
 
-	unlinkat(c->e->work, c->root ? "dump.log" : "restore.log", 0);
+	if (!c->e->criu[0])
+		return err_set(err, 0,
+			"there is no criu program: install CRIU 4.1 or newer, "
+			"or name one with [criu] binary");
+	unlinkat(c->e->work, c->root ? ENGINE_DUMP_LOG : ENGINE_RESTORE_LOG, 0);
 	unlinkat(c->e->work, CRIU_LOG_EARLY, 0);
 	if (build_command(c, err)) {
 		release_command(c);
@@ -404,8 +409,8 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
 		status = attend(&a, err);
 		if (status)
-			criu_log_explain_file(
-				e->work, "dump.log", "the dump failed", err);
+			criu_log_explain_file(e->work, ENGINE_DUMP_LOG, e->keep,
+				"the dump failed", err);
 		if (status && a.why.text[0])
 			*err = a.why;
 	}
@@ -439,8 +444,8 @@ pid_t engine_restore(const struct engine *e, bool stop, const json_t *outside,
 	if (!e->tcp || !hook_make(&a.hook, e->work, err))
 		a.criu = start_criu(&c, err);
 	if (a.criu > 0 && attend(&a, err))
-		criu_log_explain_file(
-			e->work, "restore.log", "the restore failed", err);
+		criu_log_explain_file(e->work, ENGINE_RESTORE_LOG, e->keep,
+			"the restore failed", err);
 	else if (a.criu > 0)
 		root = restored_root(e->work, err);
 	hook_end(&a.hook, e->work);

@@ -397,6 +397,7 @@ static int load_config(struct invocation *in)
 	if (config_load(&in->cfg, (const char *const *)in->sets, in->n_sets))
 		return EX_CONFIG;
 	log_set_level(in->cfg.level);
+	log_set_timestamps(in->cfg.timestamps);
 	if (in->cfg.log_file && open_log(in->cfg.log_file))
 		return EX_CANTCREAT;
 	return 0;
