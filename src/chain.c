@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "chain_facts.h"
 #include "log.h"
 #include "util.h"
 
@@ -48,6 +49,20 @@ bool chain_id_is_valid(const char *id)
 	       strspn(id, letters) == n;
 }
 
+/* What is the way there to the checkpoint directory, or it itself? */
+static int no_directory(const char *base, const char *at, struct err *err)
+{
+	int e = errno;
+
+	err_set(err, 0,
+		"there is no checkpoint directory %s: %s: %s; name another "
+		"one, as in --dir=/scratch/checkpoints",
+		base, at, strerror(e));
+	if (err)
+		err->num = e;
+	return -1;
+}
+
 /* mkdir -p with mode 0700; what exists is left as it is. */
 static int make_parents(const char *path, struct err *err)
 {
@@ -58,11 +73,11 @@ static int make_parents(const char *path, struct err *err)
 			continue;
 		*s = '\0';
 		if (mkdir(p, 0700) && errno != EEXIST)
-			return err_set(err, errno, "make directory %s", p);
+			return no_directory(path, p, err);
 		*s = '/';
 	}
 	if (mkdir(p, 0700) && errno != EEXIST)
-		return err_set(err, errno, "make directory %s", p);
+		return no_directory(path, p, err);
 	return 0;
 }
 
@@ -143,6 +158,45 @@ static int begin_chain(struct chain *c, struct err *err)
 	return chain_write(c, line, false, err);
 }
 
+/* Like a misspelt command: which one was meant? */
+static void no_chain(const char *base, const char *id, struct err *err)
+{
+	char **names = chain_names(base, NULL);
+	size_t n = 0;
+	const char *near;
+
+	while (names && names[n])
+		n++;
+	near = did_you_mean(id, (const char *const *)names, n);
+	if (near)
+		err_set(err, 0, "there is none in %s (did you mean '%s'?)",
+			base, near);
+	else
+		err_set(err, 0,
+			"there is none in %s; 'checkpointer list' shows those "
+			"that there are",
+			base);
+	if (err)
+		err->num = ENOENT;
+	chain_names_free(names);
+}
+
+/* What may help where nothing can be written. */
+static void advise(struct err *err)
+{
+	size_t n = strlen(err->text);
+
+	if (err->num == ENOSPC || err->num == EDQUOT)
+		snprintf(err->text + n, sizeof(err->text) - n,
+			"; free some space ('checkpointer purge' removes old "
+			"chains), or name another directory, as in "
+			"--dir=/scratch/checkpoints");
+	else if (err->num == EACCES || err->num == EROFS)
+		snprintf(err->text + n, sizeof(err->text) - n,
+			"; name another directory, as in "
+			"--dir=/scratch/checkpoints");
+}
+
 int chain_open(struct chain *c, const char *base, const char *id, bool create,
 	struct err *err)
 {
@@ -159,11 +213,14 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 		return -1;
 	parent = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
-		return err_set(
-			err, errno, "open checkpoint directory %s", base);
+		return no_directory(base, base, err);
 	c->id = xstrdup(id);
 	c->path = xasprintf("%s/%s", base, id);
-	c->dir = chain_private_dir(parent, id, c->path, create, err);
+	if (!create && faccessat(parent, id, F_OK, AT_SYMLINK_NOFOLLOW) &&
+		errno == ENOENT)
+		no_chain(base, id, err);
+	else
+		c->dir = chain_private_dir(parent, id, c->path, create, err);
 	if (c->dir >= 0)
 		c->journal = open_private_file(c->dir, "journal",
 			O_RDWR | O_APPEND | (create ? O_CREAT : 0), err);
@@ -175,6 +232,8 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 			c->dir, "present", O_RDWR | O_CREAT, err);
 	if (c->present >= 0 && !begin_chain(c, err))
 		return 0;
+	if (c->dir >= 0 || create)
+		advise(err);
 	err_wrap(err, "chain %s", id);
 	chain_close(c);
 	return -1;

@@ -14,6 +14,7 @@
 #include "cmd.h"
 #include "local.h"
 #include "log.h"
+#include "unrunnable.h"
 #include "util.h"
 
 struct batch {
@@ -90,6 +91,7 @@ _Noreturn static void become_script(const struct batch *b)
 	auto_free char *self = xasprintf("%d", (int)getpid());
 	auto_free char *cwd = getcwd(NULL, 0);
 	char *const *args = b->in->args;
+	struct err err;
 
 	setpgid(0, 0);
 	sigprocmask(SIG_SETMASK, &b->in->mask, NULL);
@@ -103,7 +105,8 @@ _Noreturn static void become_script(const struct batch *b)
 		if (export_setting(b->in->sets[i]))
 			_exit(EX_OSERR);
 	execv(args[0], args);
-	log_error("cannot run %s: %s", args[0], strerror(errno));
+	unrunnable(args[0], errno, &err);
+	log_error("%s", err.text);
 	_exit(126);
 }
 

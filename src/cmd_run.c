@@ -14,6 +14,7 @@
 #include "script.h"
 #include "sched.h"
 #include "supervisor.h"
+#include "unrunnable.h"
 #include "util.h"
 
 /* Descriptors 0 to 2 must exist: the next open would take their place. */
@@ -27,9 +28,12 @@ static void open_missing_streams(void)
 /* Inside the tree of another checkpointer everything is covered already. */
 static int run_plainly(char *const argv[])
 {
+	struct err err;
+
 	execvp(argv[0], argv);
-	log_error("cannot run %s: %s", argv[0], strerror(errno));
-	return errno == ENOENT ? 127 : 126;
+	unrunnable(argv[0], errno, &err);
+	log_error("%s", err.text);
+	return err.num == ENOENT ? 127 : 126;
 }
 
 /*
@@ -43,9 +47,10 @@ static int check_margin(const struct config *cfg, const struct sched_job *job)
 	if (job->limit <= 0 || cfg->margin < job->limit)
 		return 0;
 	log_error("the margin of %s leaves nothing of the %s that a leg has: "
-		  "choose a smaller --margin or a longer time limit",
+		  "choose a longer time limit or a smaller margin, such as "
+		  "--margin=%.3gs",
 		show_duration(cfg->margin, margin),
-		show_duration(job->limit, limit));
+		show_duration(job->limit, limit), job->limit / 4);
 	return EX_CONFIG;
 }
 

@@ -162,6 +162,21 @@ static bool is_refused(int sig)
 	       sig == SIGILL;
 }
 
+static int unknown_signal(const char *word, struct err *err)
+{
+	const char *near = near_signal(word);
+
+	if (near)
+		return err_set(err, 0,
+			"unknown signal '%s' (did you mean '%s'? 'kill -l' "
+			"shows all)",
+			word, near);
+	return err_set(err, 0,
+		"unknown signal '%s' (examples: USR1, SIGINT, none; 'kill -l' "
+		"shows all)",
+		word);
+}
+
 static int set_signals(const char *text, sigset_t *field, struct err *err)
 {
 	auto_free char *copy = xstrdup(text);
@@ -177,10 +192,7 @@ static int set_signals(const char *text, sigset_t *field, struct err *err)
 		int sig = parse_signal(word);
 
 		if (sig < 0 || sigaddset(&set, sig) < 0)
-			return err_set(err, 0,
-				"unknown signal '%s' (examples: USR1, SIGINT, "
-				"none)",
-				word);
+			return unknown_signal(word, err);
 		if (is_refused(sig))
 			return err_set(
 				err, 0, "%s cannot be used", signal_name(sig));

@@ -31,7 +31,8 @@ int engine_find(const char *name, char *path, size_t size, struct err *err)
 		snprintf(path, size, "%s", name);
 		if (!access(path, X_OK))
 			return 0;
-		return err_set(err, errno, "criu program %s", name);
+		return err_set(err, 0, "criu program %s: %s; " CRIU_WANTED,
+			name, strerror(errno));
 	}
 	/* On many systems /usr/sbin is not in a user's PATH. */
 	dirs = xasprintf("%s:/usr/sbin:/sbin:/usr/local/sbin",
@@ -42,10 +43,8 @@ int engine_find(const char *name, char *path, size_t size, struct err *err)
 		if (*d == '/' && !access(path, X_OK))
 			return 0;
 	}
-	return err_set(err, 0,
-		"there is no program %s: install CRIU 4.1 or newer, or name "
-		"it with [criu] binary",
-		name);
+	return err_set(
+		err, 0, "there is no program %s in PATH; " CRIU_WANTED, name);
 }
 
 /* --- running criu --- */
@@ -280,9 +279,8 @@ static pid_t start_criu(struct command *c, struct err *err)
 	ssize_t n;
 
 	if (!c->e->criu[0])
-		return err_set(err, 0,
-			"there is no criu program: install CRIU 4.1 or newer, "
-			"or name one with [criu] binary");
+		return err_set(
+			err, 0, "there is no criu program; " CRIU_WANTED);
 	unlinkat(c->e->work, c->root ? ENGINE_DUMP_LOG : ENGINE_RESTORE_LOG, 0);
 	unlinkat(c->e->work, CRIU_LOG_EARLY, 0);
 	if (build_command(c, err)) {

@@ -14,6 +14,11 @@
  * These functions run the criu program and wait for it: for a process that
  * has nothing else to do meanwhile.
  */
+/* What to do where there is none that will do. */
+#define CRIU_WANTED                                                            \
+	"install CRIU 4.1 or newer (apt install criu, dnf install criu), or "  \
+	"name one, as in --set criu.binary=/opt/criu/sbin/criu"
+
 #define ENGINE_DUMP_LOG    "dump.log"
 #define ENGINE_RESTORE_LOG "restore.log"
 
