@@ -49,15 +49,16 @@ bool chain_id_is_valid(const char *id)
 	       strspn(id, letters) == n;
 }
 
-/* What is the way there to the checkpoint directory, or it itself? */
+/* It, or what is on the way there. */
 static int no_directory(const char *base, const char *at, struct err *err)
 {
+	bool is_it = !strcmp(base, at);
 	int e = errno;
 
 	err_set(err, 0,
-		"there is no checkpoint directory %s: %s: %s; name another "
-		"one, as in --dir=/scratch/checkpoints",
-		base, at, strerror(e));
+		"checkpoint directory %s: %s%s%s; name another one, as in "
+		"--dir=/scratch/checkpoints",
+		base, is_it ? "" : at, is_it ? "" : ": ", strerror(e));
 	if (err)
 		err->num = e;
 	return -1;
@@ -184,8 +185,10 @@ static void no_chain(const char *base, const char *id, struct err *err)
 /* What may help where nothing can be written. */
 static void advise(struct err *err)
 {
-	size_t n = strlen(err->text);
+	size_t n = err ? strlen(err->text) : 0;
 
+	if (!err)
+		return;
 	if (err->num == ENOSPC || err->num == EDQUOT)
 		snprintf(err->text + n, sizeof(err->text) - n,
 			"; free some space ('checkpointer purge' removes old "

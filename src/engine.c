@@ -26,13 +26,18 @@ int engine_find(const char *name, char *path, size_t size, struct err *err)
 	auto_free char *dirs = NULL;
 	const char *env = getenv("PATH");
 	char *save = NULL;
+	int e;
 
 	if (strchr(name, '/')) {
 		snprintf(path, size, "%s", name);
 		if (!access(path, X_OK))
 			return 0;
-		return err_set(err, 0, "criu program %s: %s; " CRIU_WANTED,
-			name, strerror(errno));
+		e = errno;
+		err_set(err, 0, "criu program %s: %s; " CRIU_WANTED, name,
+			strerror(e));
+		if (err)
+			err->num = e;
+		return -1;
 	}
 	/* On many systems /usr/sbin is not in a user's PATH. */
 	dirs = xasprintf("%s:/usr/sbin:/sbin:/usr/local/sbin",
