@@ -184,9 +184,9 @@ all_hooks() {
 }
 
 @test "the end waits for what comes after it" {
-	start -s "hooks.on_finish=sleep 0.5; echo done >>$work/side" -- true
+	start -s "hooks.on_finish=sleep 0.5; echo late >>$work/side" -- true
 	ends_with 0
-	want side done
+	want side late
 }
 
 # as_site: with a site's file, in a mount namespace of its own

@@ -214,9 +214,9 @@ refused() {
 		[[ $output == "Usage: checkpointer [OPTION]... $c"* ]]
 		[[ $output == *Example:*"checkpointer "*"$c"* && -z $stderr ]]
 		grep -q "^\.It Cm $c" "$page" || fail "$c is not in the manual"
-		for o in $(grep -o -e "--[a-z][a-z-]*" <<<"$output"); do
+		while read -r o; do
 			grep -q -e " ${o#-}\b" "$page" || fail "nor is $o of $c"
-		done
+		done < <(grep -o -e '--[a-z][a-z-]*' <<<"$output")
 	done
 	# Behind its arguments, too, but for those that belong to somebody else.
 	run -0 checkpointer report t --help
