@@ -97,7 +97,8 @@ static int run_step(struct supervision *s, char *const argv[], const char *cwd)
 		return argv ? EX_CANTCREAT : EX_NOINPUT;
 	}
 	s->step = &step;
-	log_set_chain(s->chain->log, s->chain->leg, step.number);
+	if (!step.finished)
+		log_set_chain(s->chain->log, s->chain->leg, step.number);
 	if (s->sched->reruns_script() && output_put_back(step.dir, &err))
 		log_warn("%s", err.text);
 	s->argv = argv ? argv : step.argv;

@@ -22,6 +22,7 @@ static int log_fd = -1;
 static struct {
 	int fd;
 	char context[40];
+	char step[20]; /* shown, too, where it is not the only one */
 } chain = {.fd = -1};
 static void (*diverted)(enum log_level level, const char *text, void *arg);
 static void *diverted_arg;
@@ -44,6 +45,9 @@ void log_set_file(int fd)
 void log_set_chain(int fd, unsigned leg, unsigned step)
 {
 	chain.fd = fd;
+	chain.step[0] = '\0';
+	if (step > 1)
+		snprintf(chain.step, sizeof(chain.step), "step %u: ", step);
 	if (step)
 		snprintf(chain.context, sizeof(chain.context),
 			"leg %u, step %u: ", leg, step);
@@ -116,13 +120,14 @@ static void say(enum log_level level, const char *fmt, va_list ap)
 	};
 	const char *mark = marks[level];
 	bool kept = chain.fd >= 0 && (level <= shown || level <= LOG_INFO);
-	char text[1024], before[40];
+	char text[1024], before[60];
 	int saved = errno;
 
 	if (level > shown && !kept)
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
-	snprintf(before, sizeof(before), "checkpointer: %s", mark);
+	snprintf(
+		before, sizeof(before), "checkpointer: %s%s", mark, chain.step);
 	if (level <= shown && diverted) {
 		diverted(level, text, diverted_arg);
 	} else if (level <= shown) {

@@ -31,7 +31,8 @@ void log_set_file(int fd);
 
 /*
  * The same for the log of a chain: of level info at least, whatever is shown,
- * with the leg and the step in front. It does not grow beyond LOG_CHAIN_MAX
+ * with the leg and the step in front. A step that is not the first is named on
+ * standard error as well. The file does not grow beyond LOG_CHAIN_MAX
  * bytes: what comes then is not kept.
  */
 #define LOG_CHAIN_MAX (1 << 20)

@@ -108,7 +108,8 @@ static void test_a_chain_is_told_all(void **state)
 	log_debug("shown");
 	log_set_chain(-1, 0, 0);
 	log_info("behind");
-	expect(f->err, "checkpointer: debug: shown\ncheckpointer: behind\n");
+	expect(f->err, "checkpointer: debug: step 2: shown\n"
+		       "checkpointer: behind\n");
 	expect(f->chain, TIME "leg 3: early\n" TIME
 			      "leg 3, step 2: warning: later\n" TIME
 			      "leg 3, step 2: debug: shown\n");
