@@ -42,7 +42,13 @@ int cmd_config(struct invocation *in);  /* config */
 /* check [-- COMMAND [ARG...]]; loads the configuration itself */
 int cmd_check(struct invocation *in);
 
-/* What `COMMAND --help' prints, where that is not the help of all. */
-extern const char cmd_check_help[], cmd_submit_help[];
+/*
+ * What `COMMAND --help' prints: usage, what it does, its options, one example.
+ * `--help' alone has a line for each, in `commands' of main.c.
+ */
+extern const char cmd_restore_help[], cmd_batch_help[], cmd_submit_help[],
+	cmd_status_help[], cmd_dump_help[], cmd_report_help[], cmd_list_help[],
+	cmd_verify_help[], cmd_export_help[], cmd_purge_help[],
+	cmd_check_help[], cmd_config_help[];
 
 #endif

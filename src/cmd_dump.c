@@ -383,6 +383,20 @@ static int dump(const struct invocation *in, struct chain *c)
 	return ret;
 }
 
+const char cmd_dump_help[] =
+	"Usage: checkpointer [OPTION]... dump CHAIN|JOB [OPTION]...\n"
+	"\n"
+	"Ask for a checkpoint of a chain that is at work, and wait until it is\n"
+	"committed. Through Slurm it works from other machines, too.\n"
+	"\n"
+	"      --leave       the leg ends with it, as when its time is over\n"
+	"      --no-wait     ask, and do not wait\n"
+	"  -d, --dir=DIR     where the checkpoints are, if not at the usual place\n"
+	"  -h, --help        print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer dump fit\n";
+
 int cmd_dump(struct invocation *in)
 {
 	auto_free char *id = NULL;

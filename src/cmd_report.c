@@ -136,6 +136,24 @@ static int take_arguments(const struct invocation *in)
 	return 0;
 }
 
+const char cmd_report_help[] =
+	"Usage: checkpointer [OPTION]... report CHAIN [OPTION]...\n"
+	"\n"
+	"Tell what has become of CHAIN: for each leg and step when it ran, how many\n"
+	"checkpoints it made, size and time of the last one, and how it ended; on a\n"
+	"terminal also as a timeline, with the sums of it all.\n"
+	"\n"
+	"      --timeline       with a timeline, wherever it goes\n"
+	"      --html[=FILE]    as a page with all details, to FILE or to standard\n"
+	"                       output; it holds command lines, and nobody else may\n"
+	"                       read it\n"
+	"      --json           as JSON, for programs\n"
+	"  -d, --dir=DIR        where its checkpoints are, if not at the usual place\n"
+	"  -h, --help           print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer report fit --html=fit.html\n";
+
 int cmd_report(struct invocation *in)
 {
 	struct report report;

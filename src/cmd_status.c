@@ -274,6 +274,21 @@ static int show_one(const struct invocation *in, const struct chain *c)
 	return ret ? EX_IOERR : 0;
 }
 
+const char cmd_status_help[] =
+	"Usage: checkpointer [OPTION]... status [CHAIN|JOB] [OPTION]...\n"
+	"\n"
+	"Tell what is going on now: of all chains that are at work, or of CHAIN, or of\n"
+	"the chain that Slurm's job JOB belongs to. It works on any machine that sees\n"
+	"the checkpoints.\n"
+	"\n"
+	"      --watch       show it anew until the chain has ended; not of all\n"
+	"      --json        as JSON, for programs\n"
+	"  -d, --dir=DIR     where the checkpoints are, if not at the usual place\n"
+	"  -h, --help        print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer status fit --watch\n";
+
 int cmd_status(struct invocation *in)
 {
 	auto_free char *id = NULL;

@@ -19,6 +19,7 @@
 #include "restore.h"
 #include "store.h"
 #include "tmpdir.h"
+#include "unrunnable.h"
 #include "util.h"
 
 struct self {
@@ -162,7 +163,7 @@ _Noreturn static void become_command(const struct self *k, int report_fd)
 		err_set(&err, errno, "deny io_uring");
 	else if (!capsule_drop_caps(&k->capsule, &err)) {
 		execvp(p->argv[0], p->argv);
-		err_set(&err, errno, "cannot run %s", p->argv[0]);
+		unrunnable(p->argv[0], errno, &err);
 	}
 	n = write(report_fd, &err, sizeof(err));
 	_exit(n == sizeof(err) ? 127 : 126);
@@ -507,7 +508,11 @@ int keeper_start(
 	k->sock = sock[0];
 	if (k->pid > 0)
 		return 0;
-	err_set(err, errno, "make a capsule");
+	err_set(err, 0,
+		"cannot make a capsule: %s; 'checkpointer check' tells what "
+		"is in the way and what opens it",
+		errno == ENOSPC ? "user.max_user_namespaces is 0 or used up"
+				: strerror(errno));
 	release_fd(&k->sock);
 	return -1;
 }

@@ -150,6 +150,8 @@ static void on_child(EV_P_ ev_child *w, int revents)
 		on_shown(u, w->rstatus);
 	else if (w->rpid == u->helper.pid)
 		on_submitted(u, w->rstatus);
+	else
+		sup_hook_ended(u, w->rpid, w->rstatus);
 }
 
 /* --- time --- */

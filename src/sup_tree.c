@@ -194,11 +194,15 @@ void sup_look(struct sup *u)
 
 static void tell_running(struct sup *u)
 {
-	char left[64] = "", text[32];
+	char left[100] = "", text[32];
 
 	if (u->s->job->end > 0)
 		snprintf(left, sizeof(left), ", %s left",
 			show_duration(u->s->job->end - now_wall(), text));
+	else if (u->s->cfg->interval == 0)
+		snprintf(left, sizeof(left),
+			", without a time limit: only signals make checkpoints "
+			"(see --time-limit, --interval)");
 	if (u->state == S_RESTORED)
 		log_info("leg %u of %s: restored from checkpoint %u in %s%s",
 			u->s->chain->leg, u->s->chain->id, u->gen,

@@ -87,10 +87,18 @@ static void set_state(struct sup *u, enum state to, enum event on)
 
 /* --- actions --- */
 
+void sup_leave(struct sup *u)
+{
+	if (u->quits && !sup_hooks_run(u))
+		ev_break(u->loop, EVBREAK_ALL);
+}
+
 static void quit(struct sup *u, int result)
 {
 	u->result = result;
-	ev_break(u->loop, EVBREAK_ALL);
+	u->quits = true;
+	helper_stop(&u->hook.before);
+	sup_leave(u);
 }
 
 /* The same, and tell of a new one. */
@@ -145,17 +153,25 @@ static uint64_t room_left(const struct sup *u)
 	return most > used ? most - used : 1;
 }
 
+static void dump(struct sup *u)
+{
+	const struct request r = {.type = K_DUMP,
+		.leave = u->leaving,
+		.room = room_left(u),
+		.gen = u->gen};
+
+	keeper_ask(&u->keeper, &r);
+	sup_timer(u, &u->too_long, u->s->cfg->dump_timeout);
+}
+
 static void begin_dump(struct sup *u, bool leave)
 {
-	struct request r = {
-		.type = K_DUMP, .leave = leave, .room = room_left(u)};
-
 	ev_timer_stop(u->loop, &u->retry);
 	ev_timer_stop(u->loop, &u->interval);
 	u->leaving = leave;
-	r.gen = u->gen = store_next(u->s->step->dir);
-	keeper_ask(&u->keeper, &r);
-	sup_timer(u, &u->too_long, u->s->cfg->dump_timeout);
+	u->gen = store_next(u->s->step->dir);
+	if (!sup_prepare(u, HOOK_BEFORE_DUMP))
+		dump(u);
 }
 
 /* Before the journal is told, which has the next interval with it. */
@@ -319,11 +335,17 @@ static void end_command(struct sup *u)
 	sup_signal(u, SIGCONT, false);
 	/* A last dump may just have ended, with the tree stopped. */
 	sup_ask(u, K_THAW);
+	sup_end_preparing(u);
 }
 
 static void lost(struct sup *u)
 {
-	log_error("%s", u->reason);
+	/* A command that is not there needs no more words. */
+	if (u->result == 126 || u->result == 127)
+		log_error("%s", u->reason);
+	else
+		log_error("%s; more is in %s/" CHAIN_LOG, u->reason,
+			u->s->chain->path);
 	if (store_newest(u->s->step->dir, ~0U))
 		log_info("the last checkpoint is kept; continue with: "
 			 "checkpointer restore %s",
@@ -340,6 +362,9 @@ static void finish(struct sup *u)
 	/* Nobody needs them any more, and they hold the job's memory. */
 	store_collect(u->s->step->dir, 0);
 	sup_show(u, machine_state_name(u->state));
+	sup_after(u, HOOK_ON_FINISH,
+		WIFEXITED(u->status) ? WEXITSTATUS(u->status)
+				     : 128 + WTERMSIG(u->status));
 	quit(u, -1);
 }
 
@@ -363,6 +388,12 @@ static void act(struct sup *u, enum action a, enum event ev)
 		break;
 	case A_LEAVE:
 		begin_dump(u, true);
+		break;
+	case A_DUMP:
+		dump(u);
+		break;
+	case A_RESTORE:
+		sup_restore(u);
 		break;
 	case A_REMEMBER:
 		u->leave_soon = true;
@@ -408,10 +439,22 @@ static void show_state(struct sup *u)
 	sup_show(u, machine_state_name(u->state));
 }
 
+/* What comes after a dump or a restore, as far as it is told to others. */
+static void tell_hooks(struct sup *u, enum state from, enum event ev)
+{
+	if (ev == E_DUMPED || ev == E_DUMP_FAILED)
+		sup_after(u, HOOK_AFTER_DUMP, ev == E_DUMP_FAILED);
+	else if (ev == E_RESTORED)
+		sup_after(u, HOOK_AFTER_RESTORE, 0);
+	else if (from == S_RESTORING && (ev == E_START_FAILED || ev == E_MOVE))
+		sup_after(u, HOOK_AFTER_RESTORE, 1);
+}
+
 /* The one place where the state changes. */
 void sup_post(struct sup *u, enum event ev)
 {
 	struct transition t = machine_next(u->state, ev);
+	enum state from = u->state;
 
 	if (ev == E_DUMPED)
 		note_dump(u);
@@ -419,6 +462,8 @@ void sup_post(struct sup *u, enum event ev)
 		set_state(u, t.to, ev);
 	if (ev == E_DUMPED)
 		tell_dump(u);
+	if (t.action != A_IGNORE)
+		tell_hooks(u, from, ev);
 	if (u->state == S_RUNNING || u->state == S_RESTORED ||
 		u->state == S_LEAVING)
 		show_state(u);
@@ -446,6 +491,7 @@ static void make_plan(struct sup *u)
 	u->plan.mask = u->s->mask;
 	u->plan.cwd = u->s->cwd;
 	u->plan.step = u->plan.capsule.checkpoints = u->s->step->dir;
+	u->plan.engine.keep = u->s->step->dir;
 	u->plan.moves = u->s->sched->has_nodes;
 	u->plan.facts = make_facts(u->s);
 	u->plan.before_commit = before_commit;
@@ -464,10 +510,10 @@ static void begin(struct sup *u)
 	line = state_line(u, E_STARTED);
 	sup_add_self(u, line);
 	sup_write(u, line, false);
-	if (u->state == S_RESTORING)
-		sup_restore(u);
-	else
+	if (u->state == S_STARTING)
 		sup_start_fresh(u);
+	else if (!sup_prepare(u, HOOK_BEFORE_RESTORE))
+		sup_restore(u);
 }
 
 /* Without a capsule, what a killed keeper left comes back to this process. */
@@ -575,7 +621,7 @@ int supervise(const struct supervision *s)
 	}
 	sup_watch(&u);
 	begin(&u);
-	if (u.state != S_FAILED)
+	if (!u.quits || sup_hooks_run(&u))
 		ev_run(u.loop, 0);
 	return end(&u);
 }

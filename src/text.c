@@ -441,6 +441,16 @@ static unsigned distance(const char *a, const char *b)
 	return d[la][lb];
 }
 
+const char *near_signal(const char *text)
+{
+	const char *names[LEN(named_signals)];
+
+	for (size_t i = 0; i < LEN(names); i++)
+		names[i] = named_signals[i].name;
+	return did_you_mean(
+		text + 3 * !strncasecmp(text, "SIG", 3), names, LEN(names));
+}
+
 const char *did_you_mean(const char *word, const char *const *words, size_t n)
 {
 	const char *best = NULL;

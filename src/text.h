@@ -36,6 +36,9 @@ int parse_count(const char *text, unsigned *n, struct err *err);
 /* "USR1", "SIGUSR1", "10" to a signal number, or -1. */
 int parse_signal(const char *text);
 
+/* The nearest name to a misspelt one, as of did_you_mean(). */
+const char *near_signal(const char *text);
+
 /* "USR1"; "SIG42"-style numbers for those without a name. Static storage. */
 const char *signal_name(int sig);
 
