@@ -33,7 +33,8 @@ PACKAGE = checkpointer-$(VERSION)
 
 SRC   := $(notdir $(wildcard $(srcdir)/src/*.c))
 # What includes Slurm's headers.
-SLURM_SRC = sched_slurm.c slurm_check.c slurm_job.c slurm_present.c slurm_request.c
+SLURM_SRC = sched_slurm.c slurm_check.c slurm_job.c slurm_look.c slurm_present.c \
+	slurm_request.c
 ifeq ($(have_slurm),)
 SRC   := $(filter-out $(SLURM_SRC),$(SRC))
 endif

@@ -13,6 +13,7 @@
 #include "cmd.h"
 #include "local.h"
 #include "log.h"
+#include "unrunnable.h"
 #include "util.h"
 
 struct batch {
@@ -66,6 +67,7 @@ _Noreturn static void become_script(const struct batch *b)
 	auto_free char *self = xasprintf("%d", (int)getpid());
 	auto_free char *cwd = getcwd(NULL, 0);
 	char *const *args = b->in->args;
+	struct err err;
 
 	setpgid(0, 0);
 	sigprocmask(SIG_SETMASK, &b->in->mask, NULL);
@@ -79,7 +81,8 @@ _Noreturn static void become_script(const struct batch *b)
 	if (config_export((const char *const *)b->in->sets, b->in->n_sets))
 		_exit(EX_OSERR);
 	execv(args[0], args);
-	log_error("cannot run %s: %s", args[0], strerror(errno));
+	unrunnable(args[0], errno, &err);
+	log_error("%s", err.text);
 	_exit(126);
 }
 
@@ -256,6 +259,22 @@ static int run_legs(struct batch *b)
 		b->chain, b->in->args[0]);
 	return EX_TEMPFAIL;
 }
+
+const char cmd_batch_help[] =
+	"Usage: checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
+	"\n"
+	"Run an executable batch script with any number of lines of the form\n"
+	"`checkpointer -- PROGRAM', leg after leg, as Slurm would: in each leg from its\n"
+	"top. Steps that have finished are passed over, the one that was interrupted\n"
+	"continues, and anything else that is in the script runs again.\n"
+	"\n"
+	"  -t, --time-limit=TIME  length of a leg\n"
+	"  -m, --margin=TIME      how long before its end the last checkpoint begins\n"
+	"  -c, --chain=NAME       name of the chain; the same one continues it\n"
+	"  -h, --help             print this, if in front of SCRIPT\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer -t 1h -c fit batch ./job.sh\n";
 
 int cmd_batch(struct invocation *in)
 {
