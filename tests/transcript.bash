@@ -112,7 +112,7 @@ write_script() {
 
 write_block() {
 	[ "$3" = "$script_place" ] || [ "$2" = file ] || return 0
-	[ -z "$(mark "$1" await)" ] || printf 'await %s || exit\n' "$(mark "$1" await)"
+	mark "$1" await | sed 's/.*/await & || exit/'
 	case $2 in
 	file)
 		printf "cat >'%s' <<'END OF FILE'\n" "$(mark "$1" file)"
@@ -179,10 +179,11 @@ want_shown() {
 	local n bad=0
 	for ((n = 1; ; n++)); do
 		[ -e ".wanted/$n.text" ] || break
-		matches ".wanted/$n.text" ".shown/$n" "$1" && continue
+		[ -e ".shown/$n" ] &&
+			matches ".wanted/$n.text" ".shown/$n" "$1" && continue
 		bad=1
 		echo "--- $(<".wanted/$n.what")"
-		cat ".shown/$n" || echo "(was not reached)"
+		cat ".shown/$n" 2>/dev/null || echo "(was not reached)"
 	done
 	[ "$n" -gt 1 ] || fail "there is no command in the document"
 	return "$bad"
