@@ -10,7 +10,7 @@ load common
 . "$BATS_TEST_DIRNAME/../transcript.bash"
 
 top=$BATS_TEST_DIRNAME/../..
-export BATS_TEST_TIMEOUT=120
+export BATS_TEST_TIMEOUT=300
 
 # What a user has: a home, and what is written there.
 play_here() {
