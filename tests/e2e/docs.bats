@@ -35,7 +35,7 @@ play_here() {
 	count_blocks "$top/README.md" >>got
 	diff - got <<-'X'
 		6 file
-		4 transcript on a cluster
+		5 transcript on a cluster
 		12 transcript on one machine
 		3 file
 		2 transcript on one machine
