@@ -58,15 +58,22 @@ split_document() {
 }
 
 # mark BLOCK WORD: what stands behind this word in a comment above the block
-mark() { sed -n "s/^$2 *//p" "$1.marks"; }
+mark() {
+	local line
+	while IFS= read -r line; do
+		[[ $line != "$2 "* ]] || echo "${line#"$2 "}"
+	done <"$1.marks"
+}
 
 # kind_of BLOCK: transcript, file, unrun, or nothing
 kind_of() {
+	local line
+	read -r line <"$1"
 	if [ -n "$(mark "$1" 'not run:')" ]; then
 		echo unrun
 	elif [ -n "$(mark "$1" file)" ]; then
 		echo file
-	elif head -n 1 "$1" | grep -q '^\$ '; then
+	elif [[ $line == '$ '* ]]; then
 		echo transcript
 	fi
 }

@@ -96,7 +96,7 @@ long_options() {
 		"$top/src/main.c" >commands
 	[ "$(wc -l <commands)" -ge 9 ]
 	in_page checkpointer.1 <commands
-	items checkpointer.1 DESCRIPTION | sed -n 's/^Fl.* -\([a-z-]*\).*/\1/p' >got
+	items checkpointer.1 DESCRIPTION | sed -n 's/^Fl.* -\([a-z][a-z-]*\).*/\1/p' >got
 	[ "$(wc -l <got)" -ge 10 ]
 	# grep prints what is there, but no option.
 	run ! grep -vxF "$(long_options)" got
