@@ -33,7 +33,8 @@ PACKAGE = checkpointer-$(VERSION)
 
 SRC   := $(notdir $(wildcard $(srcdir)/src/*.c))
 # What includes Slurm's headers.
-SLURM_SRC = sched_slurm.c slurm_check.c slurm_job.c slurm_present.c slurm_request.c
+SLURM_SRC = sched_slurm.c slurm_check.c slurm_job.c slurm_look.c slurm_present.c \
+	slurm_request.c
 ifeq ($(have_slurm),)
 SRC   := $(filter-out $(SLURM_SRC),$(SRC))
 endif
@@ -129,11 +130,24 @@ fuzz: $(FUZZ)
 # The place of a manual page: man1/checkpointer.1
 man_target = $(DESTDIR)$(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
 
+# Where the shells look, below /usr and /usr/local.
+bashdir = $(prefix)/share/bash-completion/completions
+zshdir = $(prefix)/share/zsh/site-functions
+fishdir = $(prefix)/share/fish/vendor_completions.d
+completions = $(srcdir)/contrib/completions
+COMPLETIONS = $(addprefix $(DESTDIR),$(bashdir)/checkpointer \
+	$(zshdir)/_checkpointer $(fishdir)/checkpointer.fish)
+
 install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir)
 	$(INSTALL) -m 755 checkpointer $(DESTDIR)$(bindir)/checkpointer
 ifneq ($(MAN),)
 	$(foreach p,$(MAN),$(INSTALL) -D -m 644 $p $(call man_target,$p) &&) :
+endif
+ifneq ($(wildcard $(completions)),)
+	$(INSTALL) -D -m 644 $(completions)/checkpointer.bash $(DESTDIR)$(bashdir)/checkpointer
+	$(INSTALL) -D -m 644 $(completions)/_checkpointer $(DESTDIR)$(zshdir)/_checkpointer
+	$(INSTALL) -D -m 644 $(completions)/checkpointer.fish $(DESTDIR)$(fishdir)/checkpointer.fish
 endif
 ifneq ($(DOC),)
 	$(INSTALL) -d $(DESTDIR)$(docdir)
@@ -153,6 +167,7 @@ endif
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/checkpointer
 	rm -f $(foreach p,$(MAN),$(call man_target,$p))
+	rm -f $(COMPLETIONS)
 	rm -f $(addprefix $(DESTDIR)$(docdir)/,$(notdir $(DOC)))
 	-[ ! -d $(DESTDIR)$(docdir) ] || rmdir $(DESTDIR)$(docdir)
 	@echo 'left: $(DESTDIR)$(sysconfdir)/checkpointer.ini'

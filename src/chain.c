@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "chain_facts.h"
 #include "log.h"
 #include "util.h"
 
@@ -48,6 +49,21 @@ bool chain_id_is_valid(const char *id)
 	       strspn(id, letters) == n;
 }
 
+/* It, or what is on the way there. */
+static int no_directory(const char *base, const char *at, struct err *err)
+{
+	bool is_it = !strcmp(base, at);
+	int e = errno;
+
+	err_set(err, 0,
+		"checkpoint directory %s: %s%s%s; name another one, as in "
+		"--dir=/scratch/checkpoints",
+		base, is_it ? "" : at, is_it ? "" : ": ", strerror(e));
+	if (err)
+		err->num = e;
+	return -1;
+}
+
 /* mkdir -p with mode 0700; what exists is left as it is. */
 static int make_parents(const char *path, struct err *err)
 {
@@ -58,11 +74,11 @@ static int make_parents(const char *path, struct err *err)
 			continue;
 		*s = '\0';
 		if (mkdir(p, 0700) && errno != EEXIST)
-			return err_set(err, errno, "make directory %s", p);
+			return no_directory(path, p, err);
 		*s = '/';
 	}
 	if (mkdir(p, 0700) && errno != EEXIST)
-		return err_set(err, errno, "make directory %s", p);
+		return no_directory(path, p, err);
 	return 0;
 }
 
@@ -143,13 +159,54 @@ static int begin_chain(struct chain *c, struct err *err)
 	return chain_write(c, line, false, err);
 }
 
+/* Like a misspelt command: which one was meant? */
+static void no_chain(const char *base, const char *id, struct err *err)
+{
+	char **names = chain_names(base, NULL);
+	size_t n = 0;
+	const char *near;
+
+	while (names && names[n])
+		n++;
+	near = did_you_mean(id, (const char *const *)names, n);
+	if (near)
+		err_set(err, 0, "there is none in %s (did you mean '%s'?)",
+			base, near);
+	else
+		err_set(err, 0,
+			"there is none in %s; 'checkpointer list' shows those "
+			"that there are",
+			base);
+	if (err)
+		err->num = ENOENT;
+	chain_names_free(names);
+}
+
+/* What may help where nothing can be written. */
+static void advise(struct err *err)
+{
+	size_t n = err ? strlen(err->text) : 0;
+
+	if (!err)
+		return;
+	if (err->num == ENOSPC || err->num == EDQUOT)
+		snprintf(err->text + n, sizeof(err->text) - n,
+			"; free some space ('checkpointer purge' removes old "
+			"chains), or name another directory, as in "
+			"--dir=/scratch/checkpoints");
+	else if (err->num == EACCES || err->num == EROFS)
+		snprintf(err->text + n, sizeof(err->text) - n,
+			"; name another directory, as in "
+			"--dir=/scratch/checkpoints");
+}
+
 int chain_open(struct chain *c, const char *base, const char *id, bool create,
 	struct err *err)
 {
 	auto_close int parent = -1;
 
 	memset(c, 0, sizeof(*c));
-	c->dir = c->journal = c->lease = c->present = -1;
+	c->dir = c->journal = c->lease = c->present = c->log = -1;
 	if (!chain_id_is_valid(id))
 		return err_set(err, 0,
 			"'%.100s' cannot be the name of a chain: only "
@@ -159,11 +216,14 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 		return -1;
 	parent = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
-		return err_set(
-			err, errno, "open checkpoint directory %s", base);
+		return no_directory(base, base, err);
 	c->id = xstrdup(id);
 	c->path = xasprintf("%s/%s", base, id);
-	c->dir = chain_private_dir(parent, id, c->path, create, err);
+	if (!create && faccessat(parent, id, F_OK, AT_SYMLINK_NOFOLLOW) &&
+		errno == ENOENT)
+		no_chain(base, id, err);
+	else
+		c->dir = chain_private_dir(parent, id, c->path, create, err);
 	if (c->dir >= 0)
 		c->journal = open_private_file(c->dir, "journal",
 			O_RDWR | O_APPEND | (create ? O_CREAT : 0), err);
@@ -175,6 +235,8 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 			c->dir, "present", O_RDWR | O_CREAT, err);
 	if (c->present >= 0 && !begin_chain(c, err))
 		return 0;
+	if (c->dir >= 0 || create)
+		advise(err);
 	err_wrap(err, "chain %s", id);
 	chain_close(c);
 	return -1;
@@ -182,6 +244,9 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 
 void chain_close(struct chain *c)
 {
+	if (c->log >= 0)
+		log_set_chain(-1, 0, 0);
+	release_fd(&c->log);
 	release_fd(&c->present);
 	release_fd(&c->lease);
 	release_fd(&c->journal);
@@ -189,6 +254,23 @@ void chain_close(struct chain *c)
 	free(c->id);
 	free(c->path);
 	c->id = c->path = NULL;
+}
+
+void chain_open_log(struct chain *c)
+{
+	struct stat st;
+	struct err err;
+
+	if (c->first && !fstatat(c->dir, CHAIN_LOG, &st, AT_SYMLINK_NOFOLLOW) &&
+		st.st_size > LOG_CHAIN_MAX / 2 &&
+		renameat(c->dir, CHAIN_LOG, c->dir, CHAIN_LOG ".1"))
+		log_debug("cannot put the log aside: %s", strerror(errno));
+	c->log = open_private_file(
+		c->dir, CHAIN_LOG, O_RDWR | O_CREAT | O_APPEND, &err);
+	if (c->log < 0)
+		log_debug("the chain has no log: %s", err.text);
+	else
+		log_set_chain(c->log, c->leg, 0);
 }
 
 int chain_in_place(const struct chain *c, struct err *err)

@@ -24,6 +24,7 @@ struct chain {
 	int journal;
 	int lease;   /* flock(2) held: shared by all steps of the leg */
 	int present; /* flock(2) shared by the steps that are at work */
+	int log;     /* of its messages; -1: none */
 	unsigned leg;
 	bool first; /* this process has begun the leg */
 };
@@ -72,6 +73,16 @@ int chain_wait_alone(const struct chain *c, double seconds);
 
 /* Be at work again, after chain_wait_alone(). */
 void chain_be_present(const struct chain *c);
+
+/* The name of its file of messages in its directory. */
+#define CHAIN_LOG "log"
+
+/*
+ * Have messages go there from now on, for a chain whose leg is taken. The first
+ * step of a leg puts a long one aside (log.1). Without room, or the like, there
+ * are none.
+ */
+void chain_open_log(struct chain *c);
 
 /*
  * What the legs before this one have come to: how long they ran, in seconds,

@@ -184,10 +184,7 @@ static void check_version(struct findings *f, const char *path, bool in_capsule)
 	int criu = look_criu_version(path, &err), kernel;
 
 	if (criu < 0) {
-		finding_add(f, FINDING_PROBLEM, "criu",
-			"install CRIU 4.1 or newer, or name it with [criu] "
-			"binary",
-			"%s", err.text);
+		finding_add(f, FINDING_PROBLEM, "criu", NULL, "%s", err.text);
 		return;
 	}
 	kernel = look_kernel_version();

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cmd_batch.c - the embedded scheduler: a batch script, leg after leg */
-#include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include "cmd.h"
 #include "local.h"
 #include "log.h"
+#include "unrunnable.h"
 #include "util.h"
 
 struct batch {
@@ -58,29 +58,6 @@ static void watch_signals(void)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
-/*
- * What the command line sets is meant for the steps: "checkpoint.margin=1m"
- * reaches them as CHECKPOINTER_CHECKPOINT_MARGIN=1m.
- */
-static int export_setting(const char *setting)
-{
-	static const char prefix[] = "environment.";
-	size_t n = strcspn(setting, "=");
-	auto_free char *name = NULL;
-
-	if (!setting[n])
-		return 0;
-	if (!strncmp(setting, prefix, strlen(prefix))) {
-		name = xstrdup(setting + strlen(prefix));
-		name[n - strlen(prefix)] = '\0';
-		return setenv(name, setting + n + 1, 1);
-	}
-	name = xasprintf("CHECKPOINTER_%.*s", (int)n, setting);
-	for (char *p = name; *p; p++)
-		*p = (char)(*p == '.' ? '_' : toupper((unsigned char)*p));
-	return setenv(name, setting + n + 1, 1);
-}
-
 _Noreturn static void become_script(const struct batch *b)
 {
 	auto_free char *job = xasprintf("%s.%u", b->name, b->leg);
@@ -90,6 +67,7 @@ _Noreturn static void become_script(const struct batch *b)
 	auto_free char *self = xasprintf("%d", (int)getpid());
 	auto_free char *cwd = getcwd(NULL, 0);
 	char *const *args = b->in->args;
+	struct err err;
 
 	setpgid(0, 0);
 	sigprocmask(SIG_SETMASK, &b->in->mask, NULL);
@@ -99,11 +77,12 @@ _Noreturn static void become_script(const struct batch *b)
 		setenv(LOCAL_SHELL, self, 1) ||
 		setenv(LOCAL_DIR, cwd ? cwd : "", 1))
 		_exit(EX_OSERR);
-	for (size_t i = 0; i < b->in->n_sets; i++)
-		if (export_setting(b->in->sets[i]))
-			_exit(EX_OSERR);
+	/* What the command line sets is meant for the steps. */
+	if (config_export((const char *const *)b->in->sets, b->in->n_sets))
+		_exit(EX_OSERR);
 	execv(args[0], args);
-	log_error("cannot run %s: %s", args[0], strerror(errno));
+	unrunnable(args[0], errno, &err);
+	log_error("%s", err.text);
 	_exit(126);
 }
 
@@ -280,6 +259,22 @@ static int run_legs(struct batch *b)
 		b->chain, b->in->args[0]);
 	return EX_TEMPFAIL;
 }
+
+const char cmd_batch_help[] =
+	"Usage: checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
+	"\n"
+	"Run an executable batch script with any number of lines of the form\n"
+	"`checkpointer -- PROGRAM', leg after leg, as Slurm would: in each leg from its\n"
+	"top. Steps that have finished are passed over, the one that was interrupted\n"
+	"continues, and anything else that is in the script runs again.\n"
+	"\n"
+	"  -t, --time-limit=TIME  length of a leg\n"
+	"  -m, --margin=TIME      how long before its end the last checkpoint begins\n"
+	"  -c, --chain=NAME       name of the chain; the same one continues it\n"
+	"  -h, --help             print this, if in front of SCRIPT\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer -t 1h -c fit batch ./job.sh\n";
 
 int cmd_batch(struct invocation *in)
 {

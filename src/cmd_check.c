@@ -30,7 +30,8 @@ const char cmd_check_help[] =
 	"  -h, --help       print this\n"
 	"\n"
 	"The exit status is 0 if checkpoints work, 69 if they would not, 78 if the\n"
-	"configuration has a mistake. See checkpointer(1).\n";
+	"configuration has a mistake. Example:\n"
+	"  checkpointer check --prove -- Rscript fit.R\n";
 
 struct report_to {
 	struct findings found;
@@ -93,6 +94,7 @@ static int load(struct invocation *in, struct findings *f)
 	if (mistakes)
 		return EX_CONFIG;
 	log_set_level(in->cfg.level);
+	log_set_timestamps(in->cfg.timestamps);
 	tell_config(f, &in->cfg);
 	return 0;
 }

@@ -192,6 +192,19 @@ static int find_step(struct export *x, const struct selection *s)
 	return EX_NOINPUT;
 }
 
+const char cmd_export_help[] =
+	"Usage: checkpointer [OPTION]... export CHAIN GENERATION DIR [--step=N]\n"
+	"\n"
+	"Write a checkpoint to DIR, which is made, as plain images that crit and criu\n"
+	"read. They hold the memory of the command, secrets included.\n"
+	"\n"
+	"      --step=N     of this step, where several have such a generation\n"
+	"  -d, --dir=DIR    where the chain is, if not at the usual place\n"
+	"  -h, --help       print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer export fit 3 images && crit x images ps\n";
+
 int cmd_export(struct invocation *in)
 {
 	struct export x = {.step = -1, .dir = -1};

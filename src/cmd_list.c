@@ -205,6 +205,19 @@ static void print_chain(const json_t *c)
 	}
 }
 
+const char cmd_list_help[] =
+	"Usage: checkpointer [OPTION]... list [--json] [CHAIN]\n"
+	"\n"
+	"Show all chains with their states and what they take, or the checkpoints of\n"
+	"CHAIN: how much memory each holds, and how much of that only it has.\n"
+	"\n"
+	"      --json       an array of objects for programs, in bytes and seconds\n"
+	"  -d, --dir=DIR    where the chains are, if not at the usual place\n"
+	"  -h, --help       print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer list fit\n";
+
 int cmd_list(struct invocation *in)
 {
 	json_t *list = json_array();

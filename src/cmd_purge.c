@@ -219,6 +219,23 @@ static int purge_chains(struct purge *p, char *const *names)
 	return ret;
 }
 
+const char cmd_purge_help[] =
+	"Usage: checkpointer [OPTION]... purge [--older-than=TIME] [--state=STATE,...]\n"
+	"                                      [--dry-run] [CHAIN]...\n"
+	"\n"
+	"Remove chains with all that is theirs: those that are named, or of all of them\n"
+	"those that fit. One that runs is never removed.\n"
+	"\n"
+	"      --older-than=TIME  only those that did not change for so long\n"
+	"      --state=STATE,...  only those that are finished, stopped, failed, died,\n"
+	"                         resubmitted or empty\n"
+	"      --dry-run          remove nothing, tell what would be\n"
+	"  -d, --dir=DIR          where the chains are, if not at the usual place\n"
+	"  -h, --help             print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer purge --state=finished,failed --older-than=30d --dry-run\n";
+
 int cmd_purge(struct invocation *in)
 {
 	struct purge p = {.base = in->cfg.dir, .dir = -1};

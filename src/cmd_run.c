@@ -14,6 +14,7 @@
 #include "script.h"
 #include "sched.h"
 #include "supervisor.h"
+#include "unrunnable.h"
 #include "util.h"
 
 /* Descriptors 0 to 2 must exist: the next open would take their place. */
@@ -27,9 +28,12 @@ static void open_missing_streams(void)
 /* Inside the tree of another checkpointer everything is covered already. */
 static int run_plainly(char *const argv[])
 {
+	struct err err;
+
 	execvp(argv[0], argv);
-	log_error("cannot run %s: %s", argv[0], strerror(errno));
-	return errno == ENOENT ? 127 : 126;
+	unrunnable(argv[0], errno, &err);
+	log_error("%s", err.text);
+	return err.num == ENOENT ? 127 : 126;
 }
 
 /*
@@ -43,9 +47,10 @@ static int check_margin(const struct config *cfg, const struct sched_job *job)
 	if (job->limit <= 0 || cfg->margin < job->limit)
 		return 0;
 	log_error("the margin of %s leaves nothing of the %s that a leg has: "
-		  "choose a smaller --margin or a longer time limit",
+		  "choose a longer time limit or a smaller margin, such as "
+		  "--margin=%.3gs",
 		show_duration(cfg->margin, margin),
-		show_duration(job->limit, limit));
+		show_duration(job->limit, limit), job->limit / 4);
 	return EX_CONFIG;
 }
 
@@ -92,6 +97,8 @@ static int run_step(struct supervision *s, char *const argv[], const char *cwd)
 		return argv ? EX_CANTCREAT : EX_NOINPUT;
 	}
 	s->step = &step;
+	if (!step.finished)
+		log_set_chain(s->chain->log, s->chain->leg, step.number);
 	if (s->sched->reruns_script() && output_put_back(step.dir, &err))
 		log_warn("%s", err.text);
 	s->argv = argv ? argv : step.argv;
@@ -128,6 +135,7 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 		log_error("%s", err.text);
 		return keep_out(s, EX_TEMPFAIL);
 	}
+	chain_open_log(s->chain);
 	if (s->sched->empties_output && s->chain->first &&
 		output_put_back_job(s->chain->dir, s->job->output, &err))
 		log_warn("%s", err.text);
@@ -291,6 +299,20 @@ int cmd_script(struct invocation *in)
 		return 0;
 	return run(in, NULL, in->chain ? in->chain : getenv(LOCAL_CHAIN), true);
 }
+
+const char cmd_restore_help[] =
+	"Usage: checkpointer [OPTION]... restore CHAIN\n"
+	"\n"
+	"Continue the first step of CHAIN that has not finished, from its newest\n"
+	"checkpoint, with the command and the directory that it had. `checkpointer list'\n"
+	"shows the chains that there are.\n"
+	"\n"
+	"  -t, --time-limit=TIME  without Slurm: length of a leg\n"
+	"  -d, --dir=DIR          where its checkpoints are, if not at the usual place\n"
+	"  -h, --help             print this; checkpointer --help has the other options\n"
+	"\n"
+	"Redirect the output as at first, and append to it. Example:\n"
+	"  checkpointer -t 1h restore fit >>fit.out 2>>fit.log\n";
 
 int cmd_restore(struct invocation *in)
 {

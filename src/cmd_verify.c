@@ -85,6 +85,19 @@ static int verify(struct verify *v, const struct selection *s)
 	return EX_NOINPUT;
 }
 
+const char cmd_verify_help[] =
+	"Usage: checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
+	"\n"
+	"Read the checkpoints of CHAIN, or the one that is named, and compare every\n"
+	"page with its checksum: a line for each, good or damaged.\n"
+	"\n"
+	"      --step=N     only those of this step\n"
+	"  -d, --dir=DIR    where its checkpoints are, if not at the usual place\n"
+	"  -h, --help       print this\n"
+	"\n"
+	"The exit status is 65 if one is damaged. Example:\n"
+	"  checkpointer verify fit\n";
+
 int cmd_verify(struct invocation *in)
 {
 	struct verify v = {0};

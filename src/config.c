@@ -358,6 +358,27 @@ static void take_variable(struct load *l, const char *variable)
 		log_warn("%s: ignored (write it in capitals)", subject);
 }
 
+/*
+ * What the site wants done is done, whatever else the user may want: its
+ * commands are put aside, for the layers above add to them.
+ */
+static void keep_site_hooks(struct load *l)
+{
+	struct config *cfg = l->cfg;
+
+	for (size_t i = 0; i < config_n_keys; i++) {
+		struct origin *origin = &cfg->origin->key[i];
+		int hook = key_hook(&config_keys[i]);
+
+		if (hook < 0 || !cfg->hook[hook] || !*cfg->hook[hook])
+			continue;
+		cfg->site_hook[hook] = cfg->hook[hook];
+		cfg->origin->site_hook[hook] = origin->where;
+		cfg->hook[hook] = origin->where = NULL;
+		origin->layer = LAYER_NONE;
+	}
+}
+
 static void take_environment(struct load *l)
 {
 	l->layer = LAYER_ENVIRONMENT;
@@ -435,6 +456,7 @@ int config_load_files(struct config *cfg, const char *site, const char *user,
 	cfg->origin = xcalloc(1, sizeof(*cfg->origin));
 	cfg->origin->key = xcalloc(config_n_keys, sizeof(*cfg->origin->key));
 	take_file(&l, site, LAYER_SITE);
+	keep_site_hooks(&l);
 	take_file(&l, user, LAYER_USER);
 	take_environment(&l);
 	for (size_t i = 0; i < n_sets; i++)
@@ -464,6 +486,33 @@ int config_load(struct config *cfg, const char *const *sets, size_t n_sets)
 	return config_load_files(cfg, CONFIG_SITE_FILE, user, sets, n_sets);
 }
 
+static int export_setting(const char *setting)
+{
+	static const char own[] = "environment.";
+	size_t n = strcspn(setting, "=");
+	auto_free char *name = NULL;
+
+	if (!setting[n])
+		return 0;
+	if (!strncmp(setting, own, strlen(own))) {
+		name = xstrdup(setting + strlen(own));
+		name[n - strlen(own)] = '\0';
+		return setenv(name, setting + n + 1, 1);
+	}
+	name = xasprintf(PREFIX "%.*s", (int)n, setting);
+	for (char *p = name; *p; p++)
+		*p = (char)(*p == '.' ? '_' : toupper((unsigned char)*p));
+	return setenv(name, setting + n + 1, 1);
+}
+
+int config_export(const char *const *sets, size_t n_sets)
+{
+	for (size_t i = 0; i < n_sets; i++)
+		if (export_setting(sets[i]))
+			return -1;
+	return 0;
+}
+
 void config_free(struct config *cfg)
 {
 	struct config_origin *origin = cfg->origin;
@@ -478,6 +527,11 @@ void config_free(struct config *cfg)
 		free(cfg->env[i].value);
 		if (origin)
 			free(origin->env[i].where);
+	}
+	for (size_t i = 0; i < N_HOOKS; i++) {
+		free(cfg->site_hook[i]);
+		if (origin)
+			free(origin->site_hook[i]);
 	}
 	if (origin) {
 		free(origin->key);

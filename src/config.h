@@ -66,6 +66,18 @@ enum rollback {
 	ROLLBACK_REFUSE,   /* nothing is restored */
 };
 
+/* When the commands of [hooks] are run. */
+enum hook_at {
+	HOOK_BEFORE_DUMP,
+	HOOK_AFTER_DUMP,
+	HOOK_BEFORE_RESTORE,
+	HOOK_AFTER_RESTORE,
+	HOOK_ON_FINISH,
+	N_HOOKS
+};
+
+extern const char *const config_hook_name[N_HOOKS];
+
 /* One NAME=value of [environment]. */
 struct config_env {
 	char *name, *value;
@@ -133,6 +145,11 @@ struct config {
 	char *criu_extra;     /* key extra: lines for criu's configuration file,
 				 separated by ';' */
 
+	/* [hooks] */
+	char *hook[N_HOOKS];      /* the user's commands, "": none */
+	char *site_hook[N_HOOKS]; /* run before these; NULL: none */
+	double hook_timeout;      /* seconds of one; key timeout */
+
 	/* [environment] */
 	struct config_env *env;
 	size_t n_env;
@@ -140,6 +157,7 @@ struct config {
 	/* [log] */
 	enum log_level level;
 	char *log_file; /* key file; NULL: none */
+	unsigned timestamps;
 
 	/* Where each value came from; see config_origin.h. */
 	struct config_origin *origin;
@@ -150,7 +168,8 @@ struct config {
  * < CHECKPOINTER_SECTION_KEY in the environment < "section.key=value" in
  * sets[0..n_sets-1] (the command line's, in order). A key that the site names
  * in [site] lock may only be set by the site's file; setting it elsewhere is
- * an error. A file that does not exist is an empty one.
+ * an error. What the site's file has in [hooks] is not replaced: it is run
+ * before what a later layer has. A file that does not exist is an empty one.
  *
  * Every mistake of every layer goes to log_error(), one line each: the file
  * and line (or variable, or option), the section and key, what is wrong, and
@@ -158,6 +177,14 @@ struct config {
  * used when that is 0, and is to be released with config_free() in any case.
  */
 int config_load(struct config *cfg, const char *const *sets, size_t n_sets);
+
+/*
+ * Put settings of the command line into the environment, for programs that are
+ * started from here: "checkpoint.margin=1m" as
+ * CHECKPOINTER_CHECKPOINT_MARGIN=1m, and those of [environment] as they are. 0,
+ * or -1 with errno.
+ */
+int config_export(const char *const *sets, size_t n_sets);
 
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"

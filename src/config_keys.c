@@ -19,6 +19,7 @@ enum kind {
 	KIND_PROGRAM,
 	KIND_SCRATCH,
 	KIND_PORTS,
+	KIND_COMMAND,
 	KIND_LINES,
 	KIND_TIME,      /* double */
 	KIND_TIME0,     /* double, 0 where there is none */
@@ -161,6 +162,21 @@ static bool is_refused(int sig)
 	       sig == SIGILL;
 }
 
+static int unknown_signal(const char *word, struct err *err)
+{
+	const char *near = near_signal(word);
+
+	if (near)
+		return err_set(err, 0,
+			"unknown signal '%s' (did you mean '%s'? 'kill -l' "
+			"shows all)",
+			word, near);
+	return err_set(err, 0,
+		"unknown signal '%s' (examples: USR1, SIGINT, none; 'kill -l' "
+		"shows all)",
+		word);
+}
+
 static int set_signals(const char *text, sigset_t *field, struct err *err)
 {
 	auto_free char *copy = xstrdup(text);
@@ -176,10 +192,7 @@ static int set_signals(const char *text, sigset_t *field, struct err *err)
 		int sig = parse_signal(word);
 
 		if (sig < 0 || sigaddset(&set, sig) < 0)
-			return err_set(err, 0,
-				"unknown signal '%s' (examples: USR1, SIGINT, "
-				"none)",
-				word);
+			return unknown_signal(word, err);
 		if (is_refused(sig))
 			return err_set(
 				err, 0, "%s cannot be used", signal_name(sig));
@@ -256,6 +269,14 @@ static const char *const rollback_name[] = {
 
 static const char *const switch_name[] = {"no", "yes"};
 
+const char *const config_hook_name[N_HOOKS] = {
+	[HOOK_BEFORE_DUMP] = "before_dump",
+	[HOOK_AFTER_DUMP] = "after_dump",
+	[HOOK_BEFORE_RESTORE] = "before_restore",
+	[HOOK_AFTER_RESTORE] = "after_restore",
+	[HOOK_ON_FINISH] = "on_finish",
+};
+
 /* The words that a kind allows, by number. */
 static const struct words {
 	enum kind kind;
@@ -290,6 +311,7 @@ static int set_word(const struct key *key, const char *text, unsigned *field,
 {
 	const struct words *w = words_of(key->kind);
 	auto_free char *all = xstrdup("");
+	const char *near;
 
 	for (size_t i = 0; i < w->n; i++) {
 		auto_free char *old = all;
@@ -300,6 +322,11 @@ static int set_word(const struct key *key, const char *text, unsigned *field,
 			return 0;
 		}
 	}
+	near = did_you_mean(text, w->names, w->n);
+	if (near)
+		return err_set(err, 0,
+			"'%s' is none of %s (did you mean '%s'?)", text, all,
+			near);
 	return err_set(err, 0, "'%s' is none of %s", text, all);
 }
 
@@ -358,15 +385,24 @@ const struct key config_keys[] = {
 	KEY(criu, binary, PROGRAM, criu, CRIU_BINARY, 0, 0),
 	KEY(criu, ghost_limit, BYTES, ghost_limit, "1G", 0, 0),
 	KEY(criu, extra, LINES, criu_extra, "", 0, 0),
+	KEY(hooks, before_dump, COMMAND, hook[HOOK_BEFORE_DUMP], "", 0, 0),
+	KEY(hooks, after_dump, COMMAND, hook[HOOK_AFTER_DUMP], "", 0, 0),
+	KEY(hooks, before_restore, COMMAND, hook[HOOK_BEFORE_RESTORE], "", 0,
+		0),
+	KEY(hooks, after_restore, COMMAND, hook[HOOK_AFTER_RESTORE], "", 0, 0),
+	KEY(hooks, on_finish, COMMAND, hook[HOOK_ON_FINISH], "", 0, 0),
+	KEY(hooks, timeout, TIME, hook_timeout, "10s", 0.1, 1e9),
 	KEY(log, level, LEVEL, level, "info", 0, 0),
 	KEY(log, file, FILE, log_file, "", 0, 0),
+	KEY(log, timestamps, SWITCH, timestamps, "no", 0, 0),
 };
 /* clang-format on */
 
 const size_t config_n_keys = LEN(config_keys);
 
 const char *const config_sections[] = {"checkpoint", "signals", "local",
-	"slurm", "capsule", "files", "criu", "environment", "log", "site"};
+	"slurm", "capsule", "files", "criu", "hooks", "environment", "log",
+	"site"};
 
 const size_t config_n_sections = LEN(config_sections);
 
@@ -407,6 +443,8 @@ int key_set(struct config *cfg, const struct key *key, const char *text,
 		return set_text(field, value_scratch(text, err));
 	case KIND_PORTS:
 		return set_text(field, value_ports(text, err));
+	case KIND_COMMAND:
+		return set_text(field, xstrdup(text));
 	case KIND_LINES:
 		/*
 		 * Blanks around a ';' go: in a file, a blank and a ';' open a
@@ -481,6 +519,15 @@ char *key_get(const struct config *cfg, const struct key *key)
 		text = *(char *const *)field;
 		return xstrdup(text ? text : "");
 	}
+}
+
+int key_hook(const struct key *key)
+{
+	const size_t first = offsetof(struct config, hook);
+
+	return key->kind == KIND_COMMAND
+		       ? (int)((key->offset - first) / sizeof(char *))
+		       : -1;
 }
 
 const sigset_t *key_signals(const struct config *cfg, const struct key *key)

@@ -40,6 +40,9 @@ char *key_get(const struct config *cfg, const struct key *key);
 /* The value of a key of signals, else NULL. */
 const sigset_t *key_signals(const struct config *cfg, const struct key *key);
 
+/* Of which hook this is the command, or -1. */
+int key_hook(const struct key *key);
+
 /* Free what the field owns. */
 void key_release(struct config *cfg, const struct key *key);
 

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "config.h"
+
 enum layer {
 	LAYER_NONE, /* not set yet */
 	LAYER_BUILT_IN,
@@ -20,10 +22,11 @@ struct origin {
 };
 
 struct config_origin {
-	struct origin *key; /* of config_keys */
-	struct origin *env; /* of cfg->env */
-	char *lock;         /* where the lock is, or NULL */
-	char *locked;       /* its names, with a blank around each, or NULL */
+	struct origin *key;       /* of config_keys */
+	struct origin *env;       /* of cfg->env */
+	char *site_hook[N_HOOKS]; /* where these are from, or NULL */
+	char *lock;               /* where the lock is, or NULL */
+	char *locked; /* its names, with a blank around each, or NULL */
 };
 
 /* Has the site locked this key ("section.key"), this variable? */

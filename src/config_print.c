@@ -34,6 +34,14 @@ static void print_pair(FILE *out, const char *name, const char *value,
 		fprintf(out, "%-*s %s\n", COMMENT_COLUMN, pair, comment);
 }
 
+/* Not as a pair: the user's file, where it would be another one. */
+static void print_site_hook(FILE *out, const struct config *cfg, int hook)
+{
+	if (hook >= 0 && cfg->site_hook[hook])
+		fprintf(out, "; before that, the site's: %s\n; %s\n",
+			cfg->site_hook[hook], cfg->origin->site_hook[hook]);
+}
+
 void config_print(const struct config *cfg, FILE *out)
 {
 	const struct config_origin *origin = cfg->origin;
@@ -48,6 +56,7 @@ void config_print(const struct config *cfg, FILE *out)
 		section = key->section;
 		print_pair(out, key->name, value, &origin->key[i],
 			origin_locks(origin, key->full));
+		print_site_hook(out, cfg, key_hook(key));
 	}
 	if (cfg->n_env)
 		fprintf(out, "\n[environment]\n");

@@ -45,7 +45,10 @@ char *value_file(const char *text, struct err *err)
 	if (text[1] && text[1] != '/')
 		err_set(err, 0, "'%s': only ~ and ~/ are understood", text);
 	else if (!home)
-		err_set(err, 0, "'%s': no home directory is known", text);
+		err_set(err, 0,
+			"'%s': no home directory is known: set HOME, or name "
+			"an absolute path",
+			text);
 	else
 		return xasprintf("%s%s", home, text + 1);
 	return NULL;

@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "log.h"
 #include "util.h"
 
-#define LOG_MAX (64U << 20)
+#define LOG_MAX  (64U << 20)
+#define KEPT_MAX (1U << 20)
 
 /* --- what criu's log says --- */
 
@@ -135,8 +137,34 @@ void criu_log_explain(const char *log, const char *what, struct err *err)
 	err_set(err, 0, "%s: criu: %.*s", what, (int)n, line);
 }
 
+/* The end of it, if it is long: there it says why. */
+static int keep_log(int dir, const char *name, const char *log)
+{
+	size_t n = strlen(log), most = n < KEPT_MAX ? n : KEPT_MAX;
+	struct err err;
+
+	if (!write_file_at(dir, name, log + n - most, most, &err))
+		return 0;
+	log_debug("criu's log is not kept: %s", err.text);
+	return -1;
+}
+
+/* If there is room for that behind the reason. */
+static void name_log(int dir, const char *name, struct err *err)
+{
+	auto_free char *link = xasprintf("/proc/self/fd/%d", dir);
+	size_t at = strlen(err->text);
+	char path[256];
+	ssize_t n = readlink(link, path, sizeof(path));
+
+	if (n > 0 && (size_t)n < sizeof(path) &&
+		at + (size_t)n + strlen(name) + 20 < sizeof(err->text))
+		snprintf(err->text + at, sizeof(err->text) - at,
+			"; criu's log: %.*s/%s", (int)n, path, name);
+}
+
 void criu_log_explain_file(
-	int dir, const char *name, const char *what, struct err *err)
+	int dir, const char *name, int keep, const char *what, struct err *err)
 {
 	auto_free char *late = read_file_at(dir, name, LOG_MAX, NULL, NULL);
 	auto_free char *early =
@@ -148,7 +176,9 @@ void criu_log_explain_file(
 	if (early && *early && !first_error(log, &n)) {
 		n = strcspn(early, "\n");
 		err_set(err, 0, "%s: criu: %.*s", what, (int)n, early);
-		return;
+	} else {
+		criu_log_explain(log, what, err);
 	}
-	criu_log_explain(log, what, err);
+	if (keep >= 0 && *log && !keep_log(keep, name, log))
+		name_log(keep, name, err);
 }

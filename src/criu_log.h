@@ -14,8 +14,12 @@
  */
 void criu_log_explain(const char *log, const char *what, struct err *err);
 
-/* The same of the log with that name in criu's work directory. */
+/*
+ * The same of the log with that name in criu's work directory. All of it is
+ * kept in the directory keep under the same name, in place of an older one; -1:
+ * it is not.
+ */
 void criu_log_explain_file(
-	int dir, const char *name, const char *what, struct err *err);
+	int dir, const char *name, int keep, const char *what, struct err *err);
 
 #endif

@@ -26,12 +26,18 @@ int engine_find(const char *name, char *path, size_t size, struct err *err)
 	auto_free char *dirs = NULL;
 	const char *env = getenv("PATH");
 	char *save = NULL;
+	int e;
 
 	if (strchr(name, '/')) {
 		snprintf(path, size, "%s", name);
 		if (!access(path, X_OK))
 			return 0;
-		return err_set(err, errno, "criu program %s", name);
+		e = errno;
+		err_set(err, 0, "criu program %s: %s; " CRIU_WANTED, name,
+			strerror(e));
+		if (err)
+			err->num = e;
+		return -1;
 	}
 	/* On many systems /usr/sbin is not in a user's PATH. */
 	dirs = xasprintf("%s:/usr/sbin:/sbin:/usr/local/sbin",
@@ -42,10 +48,8 @@ int engine_find(const char *name, char *path, size_t size, struct err *err)
 		if (*d == '/' && !access(path, X_OK))
 			return 0;
 	}
-	return err_set(err, 0,
-		"there is no program %s: install CRIU 4.1 or newer, or name "
-		"it with [criu] binary",
-		name);
+	return err_set(
+		err, 0, "there is no program %s in PATH; " CRIU_WANTED, name);
 }
 
 /* --- running criu --- */
@@ -136,7 +140,8 @@ static int add_dump(struct command *c, struct err *err)
 	size_t i;
 
 	snprintf(pid, sizeof(pid), "%d", (int)c->root);
-	if (add_common(c, "dump.log", err) || add_pair(c, "--tree", pid, err) ||
+	if (add_common(c, ENGINE_DUMP_LOG, err) ||
+		add_pair(c, "--tree", pid, err) ||
 		add(c, c->stop ? "--leave-stopped" : "--leave-running", err) ||
 		add_pair(c, "--action-script", "./" HOOK_SCRIPT, err))
 		return -1;
@@ -165,7 +170,7 @@ static const char pid_file[] = "root.pid";
 
 static int add_restore(struct command *c, struct err *err)
 {
-	if (add_common(c, "restore.log", err) ||
+	if (add_common(c, ENGINE_RESTORE_LOG, err) ||
 		(c->stop && add(c, "--leave-stopped", err)) ||
 		add(c, "--restore-detached", err) ||
 		add(c, "--restore-sibling", err) ||
@@ -279,7 +284,10 @@ static pid_t start_criu(struct command *c, struct err *err)
 	pid_t pid = -1;
 	ssize_t n;
 
-	unlinkat(c->e->work, c->root ? "dump.log" : "restore.log", 0);
+	if (!c->e->criu[0])
+		return err_set(
+			err, 0, "there is no criu program; " CRIU_WANTED);
+	unlinkat(c->e->work, c->root ? ENGINE_DUMP_LOG : ENGINE_RESTORE_LOG, 0);
 	unlinkat(c->e->work, CRIU_LOG_EARLY, 0);
 	if (build_command(c, err)) {
 		release_command(c);
@@ -405,8 +413,8 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
 		status = attend(&a, err);
 		if (status)
-			criu_log_explain_file(
-				e->work, "dump.log", "the dump failed", err);
+			criu_log_explain_file(e->work, ENGINE_DUMP_LOG, e->keep,
+				"the dump failed", err);
 		if (status && a.why.text[0])
 			*err = a.why;
 	}
@@ -440,8 +448,8 @@ pid_t engine_restore(const struct engine *e, bool stop, const json_t *outside,
 	if (!e->tcp || !hook_make(&a.hook, e->work, err))
 		a.criu = start_criu(&c, err);
 	if (a.criu > 0 && attend(&a, err))
-		criu_log_explain_file(
-			e->work, "restore.log", "the restore failed", err);
+		criu_log_explain_file(e->work, ENGINE_RESTORE_LOG, e->keep,
+			"the restore failed", err);
 	else if (a.criu > 0)
 		root = restored_root(e->work, err);
 	hook_end(&a.hook, e->work);

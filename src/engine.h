@@ -14,6 +14,14 @@
  * These functions run the criu program and wait for it: for a process that
  * has nothing else to do meanwhile.
  */
+/* What to do where there is none that will do. */
+#define CRIU_WANTED                                                            \
+	"install CRIU 4.1 or newer (apt install criu, dnf install criu), or "  \
+	"name one, as in --set criu.binary=/opt/criu/sbin/criu"
+
+#define ENGINE_DUMP_LOG    "dump.log"
+#define ENGINE_RESTORE_LOG "restore.log"
+
 struct engine {
 	char criu[4096];      /* absolute path of the criu program */
 	bool unprivileged;    /* not run by root */
@@ -24,6 +32,8 @@ struct engine {
 	bool deny_io_uring;   /* to the command; a filter of ours does it */
 	/* Where criu's cache, logs and sockets lie; best on a tmpfs. */
 	int work;
+	/* Where its log is kept if a dump or restore fails; -1: nowhere. */
+	int keep;
 	bool verbose; /* a full log instead of errors and warnings */
 };
 

@@ -19,6 +19,7 @@
 #include "restore.h"
 #include "store.h"
 #include "tmpdir.h"
+#include "unrunnable.h"
 #include "util.h"
 
 struct self {
@@ -44,6 +45,16 @@ static void tell(const struct self *k, const struct report *r)
 {
 	/* A supervisor that is gone is found out by the end of the socket. */
 	if (send(k->sock, r, sizeof(*r), MSG_NOSIGNAL) < 0)
+		return;
+}
+
+/* From the process that does the work, which waits for nobody. */
+static void tell_progress(void *arg, const struct progress *p)
+{
+	const struct self *k = arg;
+	const struct report r = {.type = R_PROGRESS, .progress = *p};
+
+	if (send(k->sock, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return;
 }
 
@@ -152,7 +163,7 @@ _Noreturn static void become_command(const struct self *k, int report_fd)
 		err_set(&err, errno, "deny io_uring");
 	else if (!capsule_drop_caps(&k->capsule, &err)) {
 		execvp(p->argv[0], p->argv);
-		err_set(&err, errno, "cannot run %s", p->argv[0]);
+		unrunnable(p->argv[0], errno, &err);
 	}
 	n = write(report_fd, &err, sizeof(err));
 	_exit(n == sizeof(err) ? 127 : 126);
@@ -217,7 +228,6 @@ static bool begin_worker(struct self *k)
 	sigemptyset(&mask);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close(k->sock);
 	return true;
 }
 
@@ -233,6 +243,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.before_commit = k->plan->before_commit,
 		.arg = k->plan->arg,
 		.store = k->plan->store,
+		.listener = {tell_progress, k},
 		.carry = {.cfg = k->plan->cfg,
 			.private = &k->capsule.private,
 			.checkpoints = k->plan->step,
@@ -272,6 +283,7 @@ static void end_worker(struct self *k)
 {
 	struct report r = {.type = R_DUMPED, .result = *k->result};
 
+	progress_forget(k->plan->step);
 	if (r.result.ok) {
 		tell(k, &r);
 	} else {
@@ -293,9 +305,12 @@ static void abort_dump(struct self *k)
 
 static void restore(struct self *k)
 {
+	const struct progress_listener listener = {tell_progress, k};
 	struct report r;
 
-	k->root = restore_tree(k->plan, &k->capsule, &k->result->err, &r);
+	k->root = restore_tree(
+		k->plan, &k->capsule, &listener, &k->result->err, &r);
+	progress_forget(k->plan->step);
 	tell(k, &r);
 }
 
@@ -493,7 +508,11 @@ int keeper_start(
 	k->sock = sock[0];
 	if (k->pid > 0)
 		return 0;
-	err_set(err, errno, "make a capsule");
+	err_set(err, 0,
+		"cannot make a capsule: %s; 'checkpointer check' tells what "
+		"is in the way and what opens it",
+		errno == ENOSPC ? "user.max_user_namespaces is 0 or used up"
+				: strerror(errno));
 	release_fd(&k->sock);
 	return -1;
 }

@@ -25,6 +25,7 @@ int keeper_plan(
 			.ghost_limit = cfg->ghost_limit,
 			.extra = cfg->criu_extra,
 			.work = -1,
+			.keep = -1,
 			.verbose = cfg->level == LOG_DEBUG},
 		.std = {0, 1, 2},
 		.step = -1,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +17,13 @@ const char *const log_level_name[LOG_N_LEVELS] = {
 };
 
 static enum log_level shown = LOG_INFO;
+static bool timestamps;
 static int log_fd = -1;
+static struct {
+	int fd;
+	char context[40];
+	char step[20]; /* shown, too, where it is not the only one */
+} chain = {.fd = -1};
 static void (*diverted)(enum log_level level, const char *text, void *arg);
 static void *diverted_arg;
 
@@ -25,9 +32,27 @@ void log_set_level(enum log_level level)
 	shown = level;
 }
 
+void log_set_timestamps(bool on)
+{
+	timestamps = on;
+}
+
 void log_set_file(int fd)
 {
 	log_fd = fd;
+}
+
+void log_set_chain(int fd, unsigned leg, unsigned step)
+{
+	chain.fd = fd;
+	chain.step[0] = '\0';
+	if (step > 1)
+		snprintf(chain.step, sizeof(chain.step), "step %u: ", step);
+	if (step)
+		snprintf(chain.context, sizeof(chain.context),
+			"leg %u, step %u: ", leg, step);
+	else
+		snprintf(chain.context, sizeof(chain.context), "leg %u: ", leg);
 }
 
 void log_divert(void (*to)(enum log_level level, const char *text, void *arg),
@@ -37,57 +62,81 @@ void log_divert(void (*to)(enum log_level level, const char *text, void *arg),
 	diverted_arg = arg;
 }
 
-static void put(int fd, const char *line, size_t n)
+/* ISO 8601, as in 2026-11-29T08:12:00+01:00. */
+static size_t put_time(char *buf, size_t size)
 {
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+	long zone;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (!localtime_r(&now.tv_sec, &tm))
+		return 0;
+	n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	zone = labs(tm.tm_gmtoff) / 60;
+	return n + (size_t)snprintf(buf + n, size - n, "%c%02ld:%02ld ",
+			   tm.tm_gmtoff < 0 ? '-' : '+', zone / 60, zone % 60);
+}
+
+/* One write(2) for a line, for others write there, too. */
+static void put(int fd, bool stamped, const char *before, const char *text)
+{
+	char line[1200];
+	size_t n = stamped ? put_time(line, sizeof(line)) : 0;
+
+	n += (size_t)snprintf(
+		line + n, sizeof(line) - n - 1, "%s%s", before, text);
+	if (n > sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n++] = '\n';
 	/* Nobody is left to be told of a message that cannot be written. */
 	if (write(fd, line, n) < 0)
 		return;
 }
 
-static void put_file(const char *line, size_t n)
+static void put_chain(const char *mark, const char *text)
 {
-	char stamped[1200];
-	struct timespec now;
-	struct tm tm;
-	size_t at;
+	static const char full[] = "the log is full: no more of this leg";
+	off_t end = lseek(chain.fd, 0, SEEK_END);
+	char before[64];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	localtime_r(&now.tv_sec, &tm);
-	at = strftime(stamped, sizeof(stamped), "%Y-%m-%d %H:%M:%S ", &tm);
-	if (n > sizeof(stamped) - at)
-		n = sizeof(stamped) - at;
-	memcpy(stamped + at, line, n);
-	put(log_fd, stamped, at + n);
+	snprintf(before, sizeof(before), "%s%s", chain.context, mark);
+	if (end < LOG_CHAIN_MAX)
+		put(chain.fd, true, before, text);
+	if (end < LOG_CHAIN_MAX &&
+		lseek(chain.fd, 0, SEEK_END) >= LOG_CHAIN_MAX)
+		put(chain.fd, true, chain.context, full);
 }
 
 PRINTF(2, 0)
 static void say(enum log_level level, const char *fmt, va_list ap)
 {
-	static const char *const mark[LOG_N_LEVELS] = {
+	static const char *const marks[LOG_N_LEVELS] = {
 		[LOG_ERROR] = "error: ",
 		[LOG_WARN] = "warning: ",
 		[LOG_INFO] = "",
 		[LOG_DEBUG] = "debug: ",
 	};
-	char line[1100];
+	const char *mark = marks[level];
+	bool kept = chain.fd >= 0 && (level <= shown || level <= LOG_INFO);
+	char text[1024], before[60];
 	int saved = errno;
-	size_t n;
 
-	if (level > shown)
+	if (level > shown && !kept)
 		return;
-	n = (size_t)snprintf(
-		line, sizeof(line), "checkpointer: %s", mark[level]);
-	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
-	if (diverted) {
-		diverted(level, line + n, diverted_arg);
-		errno = saved;
-		return;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	snprintf(
+		before, sizeof(before), "checkpointer: %s%s", mark, chain.step);
+	if (level <= shown && diverted) {
+		diverted(level, text, diverted_arg);
+	} else if (level <= shown) {
+		put(STDERR_FILENO, timestamps, before, text);
+		if (log_fd >= 0)
+			put(log_fd, true, before, text);
 	}
-	n = strlen(line);
-	line[n++] = '\n';
-	put(STDERR_FILENO, line, n);
-	if (log_fd >= 0)
-		put_file(line, n);
+	if (kept)
+		put_chain(mark, text);
 	errno = saved;
 }
 

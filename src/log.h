@@ -3,6 +3,8 @@
 #ifndef LOG_H
 #define LOG_H
 
+#include <stdbool.h>
+
 #include "err.h"
 
 enum log_level {
@@ -18,11 +20,24 @@ extern const char *const log_level_name[LOG_N_LEVELS];
 /* Messages of a level above this one are not shown (default LOG_INFO). */
 void log_set_level(enum log_level level);
 
+/* Put the time in front of each message on standard error, too. */
+void log_set_timestamps(bool on);
+
 /*
- * Send messages to this descriptor as well (a chain's log file, with the time
- * in front), or to none with -1. Borrowed: the caller keeps and closes it.
+ * Send messages to this descriptor as well, with the time in front, or to none
+ * with -1. Borrowed, as below: the caller keeps and closes it.
  */
 void log_set_file(int fd);
+
+/*
+ * The same for the log of a chain: of level info at least, whatever is shown,
+ * with the leg and the step in front. A step that is not the first is named on
+ * standard error as well. The file does not grow beyond LOG_CHAIN_MAX
+ * bytes: what comes then is not kept.
+ */
+#define LOG_CHAIN_MAX (1 << 20)
+
+void log_set_chain(int fd, unsigned leg, unsigned step);
 
 /*
  * Give what would be shown to say() instead, without the program's name and the

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
+#include "engine.h"
 #include "log.h"
 #include "proc.h"
 #include "tcp.h"
@@ -282,13 +283,11 @@ int look_criu_fits(
 {
 	if (kernel >= 613 && criu < 401)
 		return err_set(err, 0,
-			"criu %d.%d does not work on Linux %d.%d: install CRIU "
-			"4.1 or newer",
+			"criu %d.%d does not work on Linux %d.%d; " CRIU_WANTED,
 			criu / 100, criu % 100, kernel / 100, kernel % 100);
 	if (!root && criu < 319)
 		return err_set(err, 0,
-			"criu %d.%d cannot work without privilege: install "
-			"CRIU 4.1 or newer",
+			"criu %d.%d cannot work without privilege; " CRIU_WANTED,
 			criu / 100, criu % 100);
 	if (in_capsule && kernel < 509)
 		return err_set(err, 0,
@@ -324,7 +323,9 @@ int look_criu_version(const char *criu, struct err *err)
 		waitpid(pid, NULL, 0);
 	p = n > 0 ? strstr(text, "ersion: ") : NULL;
 	if (!p || sscanf(p, "ersion: %u.%u", &major_no, &minor_no) != 2)
-		return err_set(err, 0, "%s --version says nothing", criu);
+		return err_set(err, 0,
+			"%s --version says nothing, so it is no criu; " CRIU_WANTED,
+			criu);
 	return (int)(major_no * 100 + minor_no);
 }
 

@@ -27,6 +27,7 @@ static const struct row table[] = {
 	{ S_RUNNING,    E_KILLED,         S_MOVING,      A_SUBMIT },
 	{ S_RUNNING,    E_LOST,           S_FAILED,      A_FAIL },
 
+	{ S_RESTORING,  E_PREPARED,       S_RESTORING,   A_RESTORE },
 	{ S_RESTORING,  E_RESTORED,       S_RESTORED,    A_WATCH },
 	{ S_RESTORING,  E_RESTORE_FAILED, S_RESTORING,   A_OLDER },
 	{ S_RESTORING,  E_START_FAILED,   S_FAILED,      A_FAIL },
@@ -42,6 +43,7 @@ static const struct row table[] = {
 	{ S_RESTORED,   E_KILLED,         S_MOVING,      A_SUBMIT },
 	{ S_RESTORED,   E_LOST,           S_FAILED,      A_FAIL },
 
+	{ S_SAVING,     E_PREPARED,       S_SAVING,      A_DUMP },
 	{ S_SAVING,     E_DUMPED,         S_RUNNING,     A_WATCH },
 	{ S_SAVING,     E_DUMP_FAILED,    S_RUNNING,     A_AGAIN },
 	{ S_SAVING,     E_LEAVE,          S_SAVING,      A_REMEMBER },
@@ -50,6 +52,7 @@ static const struct row table[] = {
 	{ S_SAVING,     E_KILLED,         S_MOVING,      A_SUBMIT },
 	{ S_SAVING,     E_LOST,           S_FAILED,      A_FAIL },
 
+	{ S_LEAVING,    E_PREPARED,       S_LEAVING,     A_DUMP },
 	{ S_LEAVING,    E_DUMPED,         S_SUBMITTING,  A_SUBMIT },
 	{ S_LEAVING,    E_DUMP_FAILED,    S_RUNNING,     A_AGAIN },
 	{ S_LEAVING,    E_TERMINATE,      S_ENDING,      A_END },
@@ -107,6 +110,7 @@ static const char *const event_name[N_EVENTS] = {
 	[E_RESTORED] = "restored",
 	[E_RESTORE_FAILED] = "restore failed",
 	[E_MOVE] = "cannot restore here",
+	[E_PREPARED] = "prepared",
 	[E_LEAVE] = "leave",
 	[E_SAVE] = "save",
 	[E_TERMINATE] = "terminate",

@@ -10,7 +10,8 @@ enum state {
 	S_RUNNING,     /* it runs */
 	S_RESTORING,   /* it is being restored from a generation */
 	S_RESTORED,    /* it runs, from a generation */
-	S_SAVING,      /* a dump is under way, the command goes on after it */
+	S_SAVING,      /* a dump is under way, or what comes before it; the
+			  command goes on after it */
 	S_LEAVING,     /* the leg's last dump is under way */
 	S_SUBMITTING,  /* the generation is committed, the tree is stopped, the
 			  successor is being submitted */
@@ -29,7 +30,8 @@ enum event {
 	E_START_FAILED,
 	E_RESTORED,
 	E_RESTORE_FAILED,
-	E_MOVE,  /* nothing can be restored here, but perhaps elsewhere */
+	E_MOVE,     /* nothing can be restored here, but perhaps elsewhere */
+	E_PREPARED, /* what was to come before a dump or a restore is done */
 	E_LEAVE, /* checkpoint and leave: warning signal, deadline, request */
 	E_SAVE,  /* checkpoint and continue: signal, interval, request */
 	E_TERMINATE, /* end the command, there is no time for a checkpoint */
@@ -50,8 +52,10 @@ enum action {
 	A_IGNORE,   /* the event means nothing here (told at level debug) */
 	A_WATCH,    /* arm the timers; do what was remembered */
 	A_OLDER,    /* restore an older generation, or give up */
-	A_SAVE,     /* dump and continue */
-	A_LEAVE,    /* dump and leave the tree stopped */
+	A_RESTORE,  /* restore the newest generation */
+	A_SAVE,     /* prepare a dump after which the command goes on */
+	A_LEAVE,    /* prepare one that leaves it stopped */
+	A_DUMP,     /* make it; A_SAVE and A_LEAVE do if nothing comes before */
 	A_REMEMBER, /* leave as soon as it can be done */
 	A_AGAIN,    /* the dump failed: go on, try again later */
 	A_SUBMIT,   /* submit the successor */

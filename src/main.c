@@ -12,46 +12,37 @@
 #include "util.h"
 
 static const char usage_text[] =
-	"Usage: checkpointer [OPTION]... -- COMMAND [ARG]...\n"
+	"Usage: checkpointer [OPTION]... -- PROGRAM [ARG]...\n"
 	"       checkpointer [OPTION]...\n"
-	"       checkpointer [OPTION]... batch SCRIPT [ARG]...\n"
-	"       checkpointer [OPTION]... restore CHAIN\n"
-	"       checkpointer [OPTION]... report CHAIN\n"
-	"       checkpointer [OPTION]... list [--json] [CHAIN]\n"
-	"       checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
-	"       checkpointer [OPTION]... export CHAIN GENERATION DIR [--step=N]\n"
-	"       checkpointer [OPTION]... purge [--older-than=TIME] [--state=STATE]\n"
-	"                                [--dry-run] [CHAIN]...\n"
-	"       checkpointer [OPTION]... check [--json] [-- COMMAND [ARG]...]\n"
-	"       checkpointer [OPTION]... config\n"
+	"       checkpointer [OPTION]... COMMAND [ARG]...\n"
 	"\n"
-	"Run COMMAND so that it outlives the time limit of its job: when little\n"
-	"time is left it is dumped, and continued in the next job. Without a\n"
-	"COMMAND, as a line of a batch script: the same for the whole script.\n"
+	"Run PROGRAM so that it outlives the time limit of its job: when little\n"
+	"time is left it is dumped, and continued in the next job. With nothing\n"
+	"behind the options, as a line of a batch script: the same for the whole\n"
+	"script. COMMAND is one of those below.\n"
 	"\n"
 	"  -t, --time-limit=TIME  without Slurm: length of a leg\n"
 	"  -m, --margin=TIME      how long before the end the last dump starts\n"
-	"  -i, --interval=TIME    a checkpoint every TIME, or auto, while COMMAND runs\n"
+	"  -i, --interval=TIME    a checkpoint every TIME, or auto, while PROGRAM runs\n"
 	"  -c, --chain=NAME       name of the chain (default: from the job)\n"
 	"  -d, --dir=DIR          where checkpoints are kept\n"
 	"      --isolation=KIND   auto, user or none\n"
 	"  -s, --set=KEY=VALUE    set a configuration key, as section.key=value\n"
 	"  -v, --verbose          tell more\n"
 	"  -q, --quiet            tell only what went wrong\n"
-	"  -h, --help             print this\n"
+	"  -h, --help             print this; behind COMMAND: what that does\n"
 	"  -V, --version          print the version\n"
 	"\n"
-	"batch runs a batch script with any number of `checkpointer -- COMMAND'\n"
-	"lines, leg after leg, as Slurm would. restore continues a chain that was\n"
-	"stopped or has died. report shows what has become of a chain. list shows\n"
-	"all chains, or the checkpoints of one; verify reads them all and checks\n"
-	"them; export writes one as plain images of criu; purge removes chains.\n"
-	"check tells whether checkpoints work here, or for COMMAND, and what to\n"
-	"do if not. config prints the configuration in effect, and where each\n"
-	"value is from.\n"
+	"TIME takes s, m, h and d: 90, 10m, 1h30m.\n"
 	"\n"
-	"TIME takes s, m, h and d: 90, 10m, 1h30m. See checkpointer(1) and\n"
-	"checkpointer.ini(5).\n";
+	"Commands:\n";
+
+static const char usage_end[] =
+	"\n"
+	"Example:\n"
+	"  checkpointer -t 1h -m 10m -c fit -- Rscript fit.R >fit.out\n"
+	"\n"
+	"See checkpointer(1) and checkpointer.ini(5).\n";
 
 enum {
 	OPT_ISOLATION = 256,
@@ -61,7 +52,12 @@ enum {
 	OPT_STATE,
 	OPT_DRY_RUN,
 	OPT_FOR,
-	OPT_PROVE
+	OPT_PROVE,
+	OPT_WATCH,
+	OPT_LEAVE,
+	OPT_NO_WAIT,
+	OPT_TIMELINE,
+	OPT_HTML
 };
 
 static const struct option options[] = {
@@ -81,6 +77,11 @@ static const struct option options[] = {
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"for", required_argument, NULL, OPT_FOR},
 	{"prove", no_argument, NULL, OPT_PROVE},
+	{"watch", no_argument, NULL, OPT_WATCH},
+	{"leave", no_argument, NULL, OPT_LEAVE},
+	{"no-wait", no_argument, NULL, OPT_NO_WAIT},
+	{"timeline", no_argument, NULL, OPT_TIMELINE},
+	{"html", optional_argument, NULL, OPT_HTML},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -90,19 +91,39 @@ typedef int command_fn(struct invocation *);
 
 static const struct command {
 	const char *name;
+	const char *summary; /* its line of the help of all */
 	command_fn *run;
-	const char *help;  /* NULL: usage_text */
-	bool loads_config; /* main() need not, and must not */
+	const char *help; /* of its own */
+	enum {
+		PLAIN,
+		LOADS_CONFIG,     /* so main() need not, and must not */
+		PASSES_ARGUMENTS, /* what follows its first word is not ours */
+		PASSES_OPTIONS    /* nothing that follows its name is */
+	} kind;
 } commands[] = {
-	{"batch", cmd_batch, NULL, false},
-	{"restore", cmd_restore, NULL, false},
-	{"report", cmd_report, NULL, false},
-	{"list", cmd_list, NULL, false},
-	{"verify", cmd_verify, NULL, false},
-	{"export", cmd_export, NULL, false},
-	{"purge", cmd_purge, NULL, false},
-	{"check", cmd_check, cmd_check_help, true},
-	{"config", cmd_config, NULL, false},
+	{"batch", "run a batch script, leg after leg, as Slurm would",
+		cmd_batch, cmd_batch_help, PASSES_ARGUMENTS},
+	{"submit", "sbatch, with the options that such a job wants", cmd_submit,
+		cmd_submit_help, PASSES_OPTIONS},
+	{"restore", "continue a chain that was stopped or has died",
+		cmd_restore, cmd_restore_help, PLAIN},
+	{"status", "what is going on now, and how far it is", cmd_status,
+		cmd_status_help, PLAIN},
+	{"dump", "ask for a checkpoint now", cmd_dump, cmd_dump_help, PLAIN},
+	{"report", "what has become of a chain, leg by leg", cmd_report,
+		cmd_report_help, PLAIN},
+	{"list", "all chains, or the checkpoints of one", cmd_list,
+		cmd_list_help, PLAIN},
+	{"verify", "read checkpoints and check them", cmd_verify,
+		cmd_verify_help, PLAIN},
+	{"export", "write a checkpoint as plain images of criu", cmd_export,
+		cmd_export_help, PLAIN},
+	{"purge", "remove chains by name, age and state", cmd_purge,
+		cmd_purge_help, PLAIN},
+	{"check", "do checkpoints work here? if not, what to do", cmd_check,
+		cmd_check_help, LOADS_CONFIG},
+	{"config", "the settings in effect, and where each is from", cmd_config,
+		cmd_config_help, PLAIN},
 };
 
 /* Options that only some commands have. */
@@ -110,7 +131,14 @@ static const struct {
 	int opt;
 	command_fn *run;
 } own_options[] = {
+	{OPT_JSON, cmd_report},
+	{OPT_TIMELINE, cmd_report},
+	{OPT_HTML, cmd_report},
 	{OPT_JSON, cmd_list},
+	{OPT_JSON, cmd_status},
+	{OPT_WATCH, cmd_status},
+	{OPT_LEAVE, cmd_dump},
+	{OPT_NO_WAIT, cmd_dump},
 	{OPT_STEP, cmd_verify},
 	{OPT_STEP, cmd_export},
 	{OPT_OLDER_THAN, cmd_purge},
@@ -136,7 +164,7 @@ static const struct {
 struct settings {
 	char *set[64];
 	size_t n;
-	command_fn *command; /* NULL: not known yet */
+	const struct command *command; /* NULL: not known yet, or none */
 };
 
 static int add_setting(struct settings *s, const char *key, const char *value)
@@ -150,30 +178,6 @@ static int add_setting(struct settings *s, const char *key, const char *value)
 	return 0;
 }
 
-static int unknown_option(char *const argv[])
-{
-	const char *names[LEN(options) - 1];
-	char word[64];
-	const char *near;
-
-	for (size_t i = 0; i < LEN(names); i++)
-		names[i] = options[i].name;
-	snprintf(word, sizeof(word), "%s", argv[optind - 1]);
-	word[strcspn(word, "=")] = '\0';
-	near = !strncmp(word, "--", 2)
-		       ? did_you_mean(word + 2, names, LEN(names))
-		       : NULL;
-	if (near)
-		log_error("unknown option or missing value: %s (did you mean "
-			  "--%s?)",
-			word, near);
-	else
-		log_error("unknown option or missing value: %s (see "
-			  "checkpointer --help)",
-			word);
-	return EX_USAGE;
-}
-
 static const char *long_name(int opt)
 {
 	size_t i = 0;
@@ -181,6 +185,43 @@ static const char *long_name(int opt)
 	while (options[i].name && options[i].val != opt)
 		i++;
 	return options[i].name;
+}
+
+static int missing_value(void)
+{
+	const char *name = long_name(optopt);
+
+	log_error("option --%s needs a value, as in --%s=VALUE (see "
+		  "checkpointer --help)",
+		name, name);
+	return EX_USAGE;
+}
+
+static int unknown_option(const char *word)
+{
+	const char *names[LEN(options) - 1];
+	auto_free char *name = xstrdup(word);
+	const char *near;
+
+	/* Of several letters behind one dash it is the last that was read. */
+	if (strncmp(word, "--", 2) != 0) {
+		log_error(
+			"unknown option -%c (see checkpointer --help)", optopt);
+		return EX_USAGE;
+	}
+	for (size_t i = 0; i < LEN(names); i++)
+		names[i] = options[i].name;
+	name[strcspn(name, "=")] = '\0';
+	if (optopt) {
+		log_error("option %s takes no value", name);
+		return EX_USAGE;
+	}
+	near = did_you_mean(name + 2, names, LEN(names));
+	if (near)
+		log_error("unknown option %s (did you mean --%s?)", name, near);
+	else
+		log_error("unknown option %s (see checkpointer --help)", name);
+	return EX_USAGE;
 }
 
 /* Of `-- COMMAND' and the bare form there is none. */
@@ -192,12 +233,10 @@ static const struct command *find_by_run(command_fn *run)
 	return NULL;
 }
 
-/* Does this command have such an option, or, with 0, any of its own? */
 static bool has_own(command_fn *command, int opt)
 {
 	for (size_t i = 0; i < LEN(own_options); i++)
-		if (own_options[i].run == command &&
-			(!opt || own_options[i].opt == opt))
+		if (own_options[i].run == command && own_options[i].opt == opt)
 			return true;
 	return false;
 }
@@ -219,9 +258,10 @@ static int misplaced_option(int opt)
 	return EX_USAGE;
 }
 
-static int set_own_option(int opt, struct invocation *in, command_fn *command)
+static int set_own_option(
+	int opt, struct invocation *in, const struct command *c)
 {
-	if (!has_own(command, opt))
+	if (!c || !has_own(c->run, opt))
 		return misplaced_option(opt);
 	switch (opt) {
 	case OPT_STEP:
@@ -241,6 +281,21 @@ static int set_own_option(int opt, struct invocation *in, command_fn *command)
 		break;
 	case OPT_PROVE:
 		in->prove = true;
+		break;
+	case OPT_WATCH:
+		in->watch = true;
+		break;
+	case OPT_LEAVE:
+		in->leave = true;
+		break;
+	case OPT_NO_WAIT:
+		in->no_wait = true;
+		break;
+	case OPT_TIMELINE:
+		in->timeline = true;
+		break;
+	case OPT_HTML:
+		in->html = optarg ? optarg : "-";
 		break;
 	default:
 		in->dry_run = true;
@@ -266,34 +321,43 @@ static int set_option(
 		return add_setting(s, "log.level", "debug");
 	case 'q':
 		return add_setting(s, "log.level", "warn");
+	case ':':
+		return missing_value();
 	default:
-		return unknown_option(argv);
+		return unknown_option(argv[optind - 1]);
 	}
 }
 
-static void print_help(command_fn *command)
+static void print_help(const struct command *c)
 {
-	const struct command *c = find_by_run(command);
-
-	fputs(c && c->help ? c->help : usage_text, stdout);
+	if (c) {
+		fputs(c->help, stdout);
+		return;
+	}
+	fputs(usage_text, stdout);
+	for (size_t i = 0; i < LEN(commands); i++)
+		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+	fputs(usage_end, stdout);
 }
 
 /*
- * The options up to the first other word, or among all words of a command that
- * has options of its own. 0, an exit status, or -1: done.
+ * The options up to the first other word; behind the name of a command among
+ * all its words, unless these are for somebody else. 0, an exit status, or -1:
+ * done.
  */
 static int parse_options(
 	int argc, char *argv[], struct invocation *in, struct settings *s)
 {
 	static const char in_front[] = "+:t:m:i:c:d:s:vqhV";
-	const char *letters = in_front + has_own(s->command, 0);
+	const struct command *c = s->command;
+	const char *letters = in_front + (c && c->kind != PASSES_ARGUMENTS);
 	int opt, ret;
 
 	opterr = 0;
 	optind = 0;
 	while ((opt = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (opt == 'h') {
-			print_help(s->command);
+			print_help(c);
 			return -1;
 		}
 		if (opt == 'V') {
@@ -314,7 +378,8 @@ static int unknown_command(const char *word)
 
 	for (size_t i = 0; i < LEN(names); i++)
 		names[i] = commands[i].name;
-	near = did_you_mean(word, names, LEN(names));
+	near = strcmp(word, "help") != 0 ? did_you_mean(word, names, LEN(names))
+					 : "--help";
 	if (near)
 		log_error("there is no command '%s': did you mean '%s'?", word,
 			near);
@@ -370,9 +435,30 @@ static int load_config(struct invocation *in)
 	if (config_load(&in->cfg, (const char *const *)in->sets, in->n_sets))
 		return EX_CONFIG;
 	log_set_level(in->cfg.level);
+	log_set_timestamps(in->cfg.timestamps);
 	if (in->cfg.log_file && open_log(in->cfg.log_file))
 		return EX_CANTCREAT;
 	return 0;
+}
+
+/* Options may also stand behind the word that names the command. */
+static int parse_behind(int argc, char *argv[], struct invocation *in,
+	struct settings *s, const struct command *named)
+{
+	const char *first = argc > 1 ? argv[1] : "";
+	int ret;
+
+	s->command = named;
+	in->args = argv + 1;
+	if (named->kind != PASSES_OPTIONS) {
+		ret = parse_options(argc, argv, in, s);
+		in->args = argv + optind;
+		return ret;
+	}
+	if (strcmp(first, "-h") != 0 && strcmp(first, "--help") != 0)
+		return 0;
+	print_help(named);
+	return -1;
 }
 
 static int understand_and_run(
@@ -387,24 +473,18 @@ static int understand_and_run(
 	command = find_command(argc, argv);
 	if (!command)
 		return EX_USAGE;
-	/* Options may also stand behind the word that names the command. */
 	in->args = argv + optind;
 	named = find_by_run(command);
-	if (named) {
-		int at = optind;
-
-		s->command = command;
-		ret = parse_options(argc - at, argv + at, in, s);
-		if (ret)
-			return ret < 0 ? 0 : ret;
-		in->args = argv + at + optind;
-	}
+	if (named)
+		ret = parse_behind(argc - optind, argv + optind, in, s, named);
+	if (ret)
+		return ret < 0 ? 0 : ret;
 	/* Inside the tree of another one all is configured already. */
 	if (!named && getenv("CHECKPOINTER_INSIDE"))
 		return command(in);
 	in->sets = s->set;
 	in->n_sets = s->n;
-	ret = named && named->loads_config ? 0 : load_config(in);
+	ret = named && named->kind == LOADS_CONFIG ? 0 : load_config(in);
 	return ret ? ret : command(in);
 }
 

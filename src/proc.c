@@ -269,6 +269,17 @@ uint64_t proc_rss(pid_t pid)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* See proc_pid_status(5). */
+uint64_t proc_caught(pid_t pid)
+{
+	auto_free char *path = xasprintf("/proc/%d/status", (int)pid);
+	auto_free char *text =
+		read_file_at(AT_FDCWD, path, 1U << 16, NULL, NULL);
+	const char *at = text ? strstr(text, "\nSigCgt:") : NULL;
+
+	return at ? strtoull(at + 8, NULL, 16) : 0;
+}
+
 uint64_t proc_anonymous(pid_t pid)
 {
 	unsigned long long resident, shared;

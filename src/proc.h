@@ -44,6 +44,9 @@ bool proc_stat(pid_t pid, struct proc_stat *st);
  */
 uint64_t proc_pending(pid_t pid, pid_t tid);
 
+/* The signals that it has handlers for: bit 0 is signal 1. */
+uint64_t proc_caught(pid_t pid);
+
 /* One descriptor of a process. */
 struct proc_fd {
 	pid_t pid;

@@ -39,7 +39,8 @@ struct feeding {
 
 struct serve {
 	struct store_reader *reader;
-	const json_t *pending; /* signals, see timers.h */
+	const json_t *pending;        /* signals, see timers.h */
+	struct progress_meter *meter; /* or NULL */
 	int sock, conn;
 	bool woken; /* the store's eventfd is watched */
 	struct loop loop;
@@ -68,6 +69,7 @@ static int fill(struct serve *s, struct feeding *f, int fd, struct err *err)
 		f->filled = store_feed(s->reader, f->cursor, fd, false, err);
 	while (f->filled == STORE_MORE);
 	f->staged += before - store_left(f->cursor);
+	progress_add(s->meter, before - store_left(f->cursor));
 	return f->filled == STORE_FAILED ? -1 : 0;
 }
 
@@ -187,8 +189,7 @@ static int serve_core(
 	int ret = n < 0 ? -1 : 0;
 
 	if (!ret)
-		timers_mend(
-			buf, (size_t)n, timers_pending_of(s->pending, pid));
+		timers_mend(buf, (size_t)n, timers_pending_of(s->pending, pid));
 	if (!ret && write_all(fd, buf, (size_t)n) && errno != EPIPE)
 		ret = err_set(err, errno, "write the stream");
 	close(fd);
@@ -270,10 +271,13 @@ static int on_serve(
 }
 
 static int serve(int sock, struct store_reader *r, const json_t *pending,
-	struct err *err)
+	struct progress_meter *meter, struct err *err)
 {
-	struct serve s = {
-		.reader = r, .pending = pending, .sock = sock, .conn = -1};
+	struct serve s = {.reader = r,
+		.pending = pending,
+		.meter = meter,
+		.sock = sock,
+		.conn = -1};
 	struct epoll_event e[16];
 	int n, ret = 0;
 
@@ -298,7 +302,7 @@ static int serve(int sock, struct store_reader *r, const json_t *pending,
 }
 
 pid_t stream_serve(int dir, struct store_reader *r, const json_t *pending,
-	struct err *failure)
+	struct progress_meter *meter, struct err *failure)
 {
 	int sock = request_listen(dir, serve_name, failure);
 	pid_t pid = sock < 0 ? -1 : fork();
@@ -306,7 +310,7 @@ pid_t stream_serve(int dir, struct store_reader *r, const json_t *pending,
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_NAME, "checkpt-images");
-		_exit(serve(sock, r, pending, failure) ? 1 : 0);
+		_exit(serve(sock, r, pending, meter, failure) ? 1 : 0);
 	}
 	if (sock >= 0 && pid < 0)
 		err_set(failure, errno, "fork");

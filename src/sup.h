@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "helper.h"
+#include "hooks.h"
 #include "keeper.h"
 #include "machine.h"
 #include "relay.h"
@@ -24,6 +25,12 @@ struct sup {
 	struct helper asker;   /* asks the scheduler, for the answer below */
 	struct helper shower;  /* shows the state to users of the scheduler */
 	void (*answer)(struct sup *u, bool answered);
+	struct {
+		struct helper before, after; /* each runs one at a time */
+		struct hook_facts before_facts, after_facts;
+		struct hook_facts due[N_HOOKS]; /* when the last has ended */
+		bool is_due[N_HOOKS];
+	} hook;
 	struct scratch scratch;
 	struct relay relay;
 
@@ -45,6 +52,7 @@ struct sup {
 	bool gone;           /* the command ended while submitting */
 	int status;          /* how the command ended, as of waitpid(2) */
 	int result;          /* exit status of the supervisor, or -1: status */
+	bool quits;          /* as soon as no hook runs any more */
 	double dump_seconds; /* of the slowest dump so far */
 	double dump_failed;  /* when the last one did (now_mono()); 0: none */
 	struct {
@@ -66,8 +74,28 @@ struct sup {
 
 void sup_post(struct sup *u, enum event ev);
 
+/* Out of the loop, if it is time for that. */
+void sup_leave(struct sup *u);
+
 /* Remember why something failed, for the journal and the user. */
 void sup_reason(struct sup *u, const char *fmt, ...) PRINTF(2, 3);
+
+/* --- sup_journal.c: what is written down --- */
+
+/* Append a line to the journal; takes over the object. */
+void sup_write(const struct sup *u, json_t *line, bool sync);
+
+/* Seconds from one checkpoint to the next; 0: there is none but the last. */
+double sup_interval(const struct sup *u);
+
+/* When the next dump is due in the present state, 0: never; the last apart. */
+double sup_next_dump(const struct sup *u, enum event on);
+
+/* What `status' and `dump' want to know of this process. */
+void sup_add_self(const struct sup *u, json_t *line);
+
+/* The end of the leg has been moved: for those who look on. */
+void sup_note_end(const struct sup *u);
 
 /* --- sup_tree.c: keepers, generations, the command --- */
 
@@ -87,6 +115,27 @@ void sup_look(struct sup *u);
 void sup_ask(struct sup *u, enum request_type type);
 void sup_signal(struct sup *u, int sig, bool group);
 void sup_forget_generation(struct sup *u);
+
+/* --- sup_hooks.c: commands of the site and the user --- */
+
+/*
+ * Run what is to be run before a dump or a restore: then E_PREPARED comes, or
+ * the event of its failure. False: there is nothing to be run.
+ */
+bool sup_prepare(struct sup *u, enum hook_at at);
+
+/* It is not wanted any more. */
+void sup_end_preparing(struct sup *u);
+
+/*
+ * Run what is to be run after something; one at a time, and the last of those
+ * that wait. A failure is a warning. The loop does not end before them.
+ */
+void sup_after(struct sup *u, enum hook_at at, int status);
+bool sup_hooks_run(const struct sup *u);
+
+/* A child has ended. Was it one of these? */
+bool sup_hook_ended(struct sup *u, pid_t pid, int status);
 
 /* --- sup_events.c: signals, time, helpers --- */
 

@@ -150,6 +150,8 @@ static void on_child(EV_P_ ev_child *w, int revents)
 		on_shown(u, w->rstatus);
 	else if (w->rpid == u->helper.pid)
 		on_submitted(u, w->rstatus);
+	else
+		sup_hook_ended(u, w->rpid, w->rstatus);
 }
 
 /* --- time --- */
@@ -174,6 +176,7 @@ static void at_deadline(struct sup *u, bool answered)
 	if (at > now_wall() + 1) {
 		log_info("the time limit has been moved: %s left",
 			show_duration(end - now_wall(), left));
+		sup_note_end(u);
 		ev_periodic_set(&u->deadline, at, 0, NULL);
 		ev_periodic_again(u->loop, &u->deadline);
 		return;

@@ -194,11 +194,15 @@ void sup_look(struct sup *u)
 
 static void tell_running(struct sup *u)
 {
-	char left[64] = "", text[32];
+	char left[100] = "", text[32];
 
 	if (u->s->job->end > 0)
 		snprintf(left, sizeof(left), ", %s left",
 			show_duration(u->s->job->end - now_wall(), text));
+	else if (u->s->cfg->interval == 0)
+		snprintf(left, sizeof(left),
+			", without a time limit: only signals make checkpoints "
+			"(see --time-limit, --interval)");
 	if (u->state == S_RESTORED)
 		log_info("leg %u of %s: restored from checkpoint %u in %s%s",
 			u->s->chain->leg, u->s->chain->id, u->gen,
@@ -229,11 +233,23 @@ static void start_failed(struct sup *u, const struct report *r)
 	sup_post(u, E_START_FAILED);
 }
 
+static void tell_progress(const struct progress *p)
+{
+	char text[128];
+
+	log_info("%s: %s", p->restore ? "restoring" : "dumping",
+		progress_text(p, text));
+}
+
 static void handle(struct sup *u, const struct report *r)
 {
 	enum event on_failure =
 		r->type == R_RESTORE_FAILED ? E_RESTORE_FAILED : E_DUMP_FAILED;
 
+	if (r->type == R_PROGRESS) {
+		tell_progress(&r->progress);
+		return;
+	}
 	u->last = r->result;
 	if (u->state == S_RESTORING)
 		ev_timer_stop(u->loop, &u->too_long);
@@ -277,6 +293,8 @@ static void handle(struct sup *u, const struct report *r)
 	case R_RESTORE_FAILED:
 		sup_reason(u, "%s", r->result.err.text);
 		sup_post(u, on_failure);
+		break;
+	case R_PROGRESS:
 		break;
 	}
 }

@@ -16,6 +16,7 @@
 #include "output.h"
 #include "pipeline.h"
 #include "proc.h"
+#include "progress.h"
 #include "store.h"
 #include "util.h"
 
@@ -50,6 +51,10 @@ static json_t *state_line(const struct sup *u, enum event on)
 		json_object_update_new(
 			j, json_pack("{s:i, s:f}", "gen", (int)u->gen,
 				   "seconds", u->last.seconds));
+	if (sup_next_dump(u, on) > 0)
+		json_object_set_new(j, "next", json_real(sup_next_dump(u, on)));
+	if (u->s->job->end > 0)
+		json_object_set_new(j, "end", json_real(u->s->job->end));
 	/* It is not known to `purge' otherwise that somebody will go on. */
 	if (u->state == S_STOPPED && u->brought_back)
 		json_object_set_new(j, "requeued", json_true());
@@ -66,11 +71,8 @@ static void write_state(const struct sup *u, enum event on)
 	/* What a later leg relies on must be on disk; the rest is history. */
 	bool sync = on == E_DUMPED || u->state == S_RESUBMITTED ||
 		    u->state == S_STOPPED || u->state == S_FINISHED;
-	struct err err;
 
-	/* The command must not suffer from a full disk. */
-	if (chain_write(u->s->chain, state_line(u, on), sync, &err))
-		log_warn("%s", err.text);
+	sup_write(u, state_line(u, on), sync);
 }
 
 static void set_state(struct sup *u, enum state to, enum event on)
@@ -85,23 +87,28 @@ static void set_state(struct sup *u, enum state to, enum event on)
 
 /* --- actions --- */
 
+void sup_leave(struct sup *u)
+{
+	if (u->quits && !sup_hooks_run(u))
+		ev_break(u->loop, EVBREAK_ALL);
+}
+
 static void quit(struct sup *u, int result)
 {
 	u->result = result;
-	ev_break(u->loop, EVBREAK_ALL);
+	u->quits = true;
+	helper_stop(&u->hook.before);
+	sup_leave(u);
 }
 
-/* Seconds to the next checkpoint; 0: there is none before the last. */
+/* The same, and tell of a new one. */
 static double next_interval(struct sup *u)
 {
-	double seconds = u->s->cfg->interval;
+	double seconds = sup_interval(u);
 	char text[32], cost[32];
 
-	if (seconds >= 0)
-		return seconds;
-	seconds = interval_best(
-		u->periodic.cost, u->periodic.whole, u->s->cfg->mtbf);
-	if (!interval_is_news(u->periodic.told, seconds))
+	if (u->s->cfg->interval >= 0 ||
+		!interval_is_news(u->periodic.told, seconds))
 		return seconds;
 	u->periodic.told = seconds;
 	if (u->periodic.cost > 0)
@@ -146,29 +153,42 @@ static uint64_t room_left(const struct sup *u)
 	return most > used ? most - used : 1;
 }
 
-static void begin_dump(struct sup *u, bool leave)
+static void dump(struct sup *u)
 {
-	struct request r = {
-		.type = K_DUMP, .leave = leave, .room = room_left(u)};
+	const struct request r = {.type = K_DUMP,
+		.leave = u->leaving,
+		.room = room_left(u),
+		.gen = u->gen};
 
-	ev_timer_stop(u->loop, &u->retry);
-	ev_timer_stop(u->loop, &u->interval);
-	u->leaving = leave;
-	r.gen = u->gen = store_next(u->s->step->dir);
 	keeper_ask(&u->keeper, &r);
 	sup_timer(u, &u->too_long, u->s->cfg->dump_timeout);
 }
 
-static void tell_dump(struct sup *u)
+static void begin_dump(struct sup *u, bool leave)
 {
-	char size[32], took[32];
+	ev_timer_stop(u->loop, &u->retry);
+	ev_timer_stop(u->loop, &u->interval);
+	u->leaving = leave;
+	u->gen = store_next(u->s->step->dir);
+	if (!sup_prepare(u, HOOK_BEFORE_DUMP))
+		dump(u);
+}
 
+/* Before the journal is told, which has the next interval with it. */
+static void note_dump(struct sup *u)
+{
 	if (u->last.seconds > u->dump_seconds)
 		u->dump_seconds = u->last.seconds;
 	if (!u->leaving) {
 		u->periodic.cost = u->last.frozen;
 		u->periodic.whole = u->last.seconds;
 	}
+}
+
+static void tell_dump(struct sup *u)
+{
+	char size[32], took[32];
+
 	store_collect(u->s->step->dir, u->s->cfg->keep);
 	log_info("checkpoint %u of %s: %s in %s", u->gen, u->s->chain->id,
 		show_size(u->last.cost.bytes, size),
@@ -315,11 +335,17 @@ static void end_command(struct sup *u)
 	sup_signal(u, SIGCONT, false);
 	/* A last dump may just have ended, with the tree stopped. */
 	sup_ask(u, K_THAW);
+	sup_end_preparing(u);
 }
 
 static void lost(struct sup *u)
 {
-	log_error("%s", u->reason);
+	/* A command that is not there needs no more words. */
+	if (u->result == 126 || u->result == 127)
+		log_error("%s", u->reason);
+	else
+		log_error("%s; more is in %s/" CHAIN_LOG, u->reason,
+			u->s->chain->path);
 	if (store_newest(u->s->step->dir, ~0U))
 		log_info("the last checkpoint is kept; continue with: "
 			 "checkpointer restore %s",
@@ -336,6 +362,9 @@ static void finish(struct sup *u)
 	/* Nobody needs them any more, and they hold the job's memory. */
 	store_collect(u->s->step->dir, 0);
 	sup_show(u, machine_state_name(u->state));
+	sup_after(u, HOOK_ON_FINISH,
+		WIFEXITED(u->status) ? WEXITSTATUS(u->status)
+				     : 128 + WTERMSIG(u->status));
 	quit(u, -1);
 }
 
@@ -359,6 +388,12 @@ static void act(struct sup *u, enum action a, enum event ev)
 		break;
 	case A_LEAVE:
 		begin_dump(u, true);
+		break;
+	case A_DUMP:
+		dump(u);
+		break;
+	case A_RESTORE:
+		sup_restore(u);
 		break;
 	case A_REMEMBER:
 		u->leave_soon = true;
@@ -404,15 +439,31 @@ static void show_state(struct sup *u)
 	sup_show(u, machine_state_name(u->state));
 }
 
+/* What comes after a dump or a restore, as far as it is told to others. */
+static void tell_hooks(struct sup *u, enum state from, enum event ev)
+{
+	if (ev == E_DUMPED || ev == E_DUMP_FAILED)
+		sup_after(u, HOOK_AFTER_DUMP, ev == E_DUMP_FAILED);
+	else if (ev == E_RESTORED)
+		sup_after(u, HOOK_AFTER_RESTORE, 0);
+	else if (from == S_RESTORING && (ev == E_START_FAILED || ev == E_MOVE))
+		sup_after(u, HOOK_AFTER_RESTORE, 1);
+}
+
 /* The one place where the state changes. */
 void sup_post(struct sup *u, enum event ev)
 {
 	struct transition t = machine_next(u->state, ev);
+	enum state from = u->state;
 
+	if (ev == E_DUMPED)
+		note_dump(u);
 	if (t.action != A_IGNORE && t.action != A_REMEMBER)
 		set_state(u, t.to, ev);
 	if (ev == E_DUMPED)
 		tell_dump(u);
+	if (t.action != A_IGNORE)
+		tell_hooks(u, from, ev);
 	if (u->state == S_RUNNING || u->state == S_RESTORED ||
 		u->state == S_LEAVING)
 		show_state(u);
@@ -440,6 +491,7 @@ static void make_plan(struct sup *u)
 	u->plan.mask = u->s->mask;
 	u->plan.cwd = u->s->cwd;
 	u->plan.step = u->plan.capsule.checkpoints = u->s->step->dir;
+	u->plan.engine.keep = u->s->step->dir;
 	u->plan.moves = u->s->sched->has_nodes;
 	u->plan.facts = make_facts(u->s);
 	u->plan.before_commit = before_commit;
@@ -448,15 +500,20 @@ static void make_plan(struct sup *u)
 
 static void begin(struct sup *u)
 {
+	json_t *line;
+
 	u->gen = ~0U;
 	u->state = store_newest(u->s->step->dir, u->gen) ? S_RESTORING
 							 : S_STARTING;
 	store_collect(u->s->step->dir, u->s->cfg->keep);
-	write_state(u, E_STARTED);
-	if (u->state == S_RESTORING)
-		sup_restore(u);
-	else
+	progress_forget(u->s->step->dir);
+	line = state_line(u, E_STARTED);
+	sup_add_self(u, line);
+	sup_write(u, line, false);
+	if (u->state == S_STARTING)
 		sup_start_fresh(u);
+	else if (!sup_prepare(u, HOOK_BEFORE_RESTORE))
+		sup_restore(u);
 }
 
 /* Without a capsule, what a killed keeper left comes back to this process. */
@@ -531,6 +588,8 @@ static int end(struct sup *u)
 	enum state last = u->state;
 
 	keeper_end(&u->keeper);
+	/* A dump may have ended with it. */
+	progress_forget(s->step->dir);
 	relay_end(&u->relay);
 	helper_wait(&u->shower, SHOW_WAIT);
 	kill_orphans();
@@ -562,7 +621,7 @@ int supervise(const struct supervision *s)
 	}
 	sup_watch(&u);
 	begin(&u);
-	if (u.state != S_FAILED)
+	if (!u.quits || sup_hooks_run(&u))
 		ev_run(u.loop, 0);
 	return end(&u);
 }

@@ -36,12 +36,19 @@ int parse_count(const char *text, unsigned *n, struct err *err);
 /* "USR1", "SIGUSR1", "10" to a signal number, or -1. */
 int parse_signal(const char *text);
 
+/* The nearest name to a misspelt one, as of did_you_mean(). */
+const char *near_signal(const char *text);
+
 /* "USR1"; "SIG42"-style numbers for those without a name. Static storage. */
 const char *signal_name(int sig);
 
 /* For people: "9 s", "2 min 5 s", "1 h 3 min"; "812 KB", "1.4 GB". */
 const char *show_duration(double seconds, char buf[32]);
 const char *show_size(uint64_t bytes, char buf[32]);
+
+/* A time after 1970, as seen now: "14:02:31", "yesterday 14:02", "12 Nov
+ * 14:02". */
+const char *show_moment(double t, double now, char buf[32]);
 
 /* The nearest of n words to a misspelt one, or NULL if none is near. */
 const char *did_you_mean(const char *word, const char *const *words, size_t n);

@@ -39,6 +39,7 @@ struct archiver {
 	json_t *threads; /* all of the tree, by number */
 	json_t *pending; /* signals that came meanwhile, see timers.h */
 	struct capture *capture;
+	struct progress_meter meter;
 	struct sysv_writer sysv;
 	struct archives archives; /* on their way into the store */
 	struct capture_extra extra[ARCHIVES_MAX + 1 + SYSV_STREAMS];
@@ -195,7 +196,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 			a->extra[a->n_extra++] = (struct capture_extra){
 				a->archives.name[i], a->archives.from[i]};
 	a->n_extra += sysv_writer_streams(&a->sysv, &a->extra[a->n_extra]);
-	a->capture = stream_capture(w, e->work, a->extra, a->n_extra, &r->err);
+	a->capture = stream_capture(
+		w, e->work, a->extra, a->n_extra, &a->meter, &r->err);
 	if (!a->capture)
 		return -1;
 	ret = engine_dump(e, d->root, d->leave && !a->stop, outside,
@@ -211,6 +213,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	}
 	if (ret && a->err->text[0])
 		r->err = *a->err;
+	if (!ret)
+		progress_to_disk(&a->meter);
 	return ret;
 }
 
@@ -254,6 +258,40 @@ static int fill(const struct engine *e, const struct capsule *c,
 	return commit(c, d, w, outside, a, r);
 }
 
+/* What the tree has in memory, and shares with nobody. */
+static uint64_t memory_of(pid_t root)
+{
+	struct int_list tree = proc_tree(root);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < tree.n; i++)
+		sum += proc_anonymous(tree.v[i]);
+	free(tree.v);
+	return sum;
+}
+
+/* A number of the generation before, 0: there is none. */
+static uint64_t last_time(const struct worker_dump *d, const char *key)
+{
+	unsigned before = store_newest(d->step, d->gen);
+	json_t *m = before ? store_manifest(d->step, before, NULL) : NULL;
+	json_int_t n = json_integer_value(json_object_get(m, key));
+
+	json_decref(m);
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/*
+ * How much is to be read, about: what there is in memory, or what was read last
+ * time, which was more where memory is shared or files are carried.
+ */
+static uint64_t guess_total(const struct worker_dump *d)
+{
+	uint64_t now = memory_of(d->root), last = last_time(d, "memory");
+
+	return now > last ? now : last;
+}
+
 /*
  * What the generation will take at most, and at least. The first one is all
  * of the memory, later ones are taken to change as much as the last one; and
@@ -262,22 +300,12 @@ static int fill(const struct engine *e, const struct capsule *c,
 static void estimate(
 	const struct worker_dump *d, uint64_t *most, uint64_t *least)
 {
-	struct int_list tree = proc_tree(d->root);
-	unsigned before = store_newest(d->step, d->gen);
-	json_t *m = before ? store_manifest(d->step, before, NULL) : NULL;
+	uint64_t last = last_time(d, "bytes");
 
-	*most = 0;
-	for (size_t i = 0; i < tree.n; i++)
-		*most += proc_anonymous(tree.v[i]);
-	if (m) {
-		uint64_t last = (uint64_t)json_integer_value(
-			json_object_get(m, "bytes"));
-
-		*most = last < *most ? last : *most;
-	}
+	*most = memory_of(d->root);
+	if (last && last < *most)
+		*most = last;
 	*least = *most / 8;
-	json_decref(m);
-	free(tree.v);
 }
 
 /* Better now than when the disk is full: nothing is begun that cannot end. */
@@ -340,6 +368,7 @@ static int dump(const struct engine *e, const struct capsule *c,
 	for (int i = 0; i < 3; i++)
 		if (fstat(i, &a.survey.std[i]))
 			a.survey.std[i].st_nlink = 0;
+	progress_begin(&a.meter, d->step, false, guess_total(d), &d->listener);
 	/* Before the archiver, which must not keep it from ending. */
 	if (look_ahead(&a, &d->carry, &r->err) ||
 		(c->isolation == ISOLATION_USER &&

@@ -122,6 +122,7 @@ refused() {
 @test "an unknown command: what was meant" {
 	refused 64 "'reprot'" "'report'" -- reprot t
 	refused 64 "'restor'" "'restore'" -- restor t
+	refused 64 --help -- help
 }
 
 @test "an unknown option: what was meant" {
@@ -129,11 +130,13 @@ refused() {
 	refused 64 --marign --margin -- --marign 5s -- true
 	refused 64 -x -- -x -- true
 	refused 64 --xyzzy --help -- --xyzzy=3 -- true
+	refused 64 'no value' -- --quiet=3 -- true
+	refused 64 --older-than -- purge --oldr-than=3
 }
 
 @test "an option without its value" {
-	refused 64 --time-limit -- --time-limit
-	refused 64 -t -- -t
+	refused 64 --time-limit=VALUE -- --time-limit
+	refused 64 --time-limit=VALUE -- -t
 }
 
 @test "a bad value of an option" {
@@ -198,6 +201,26 @@ refused() {
 	[[ $output == Usage:* && -z $stderr ]]
 	run -0 --separate-stderr checkpointer --version
 	[[ $output =~ ^checkpointer\ [0-9]+\.[0-9]+ && -z $stderr ]]
+}
+
+@test "--help lists the commands, and each has a help of its own" {
+	local c names page=$BATS_TEST_DIRNAME/../../docs/checkpointer.1
+
+	run -0 checkpointer --help
+	names=$(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' <<<"$output")
+	[ "$(wc -w <<<"$names")" -ge 9 ]
+	for c in $names; do
+		run -0 --separate-stderr checkpointer "$c" --help
+		[[ $output == "Usage: checkpointer [OPTION]... $c"* ]]
+		[[ $output == *Example:*"checkpointer "*"$c"* && -z $stderr ]]
+		grep -q "^\.It Cm $c" "$page" || fail "$c is not in the manual"
+		while read -r o; do
+			grep -q -e " ${o#-}\b" "$page" || fail "nor is $o of $c"
+		done < <(grep -o -e '--[a-z][a-z-]*' <<<"$output")
+	done
+	# Behind its arguments, too, but for those that belong to somebody else.
+	run -0 checkpointer report t --help
+	[[ $output == Usage:*report* ]]
 }
 
 @test "options of the command are the command's" {

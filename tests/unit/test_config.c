@@ -710,6 +710,33 @@ static void test_locks(void **state)
 	expect_mistakes(f, load(f, "[site]\nlock =\n", NULL, NULL), 0);
 }
 
+/* The site's commands are run in any case; what others set is run, too. */
+static void test_hooks_add_up(void **state)
+{
+	static const char site[] = "[hooks]\nbefore_dump = a b\non_finish =\n";
+	struct fixture *f = *state;
+
+	expect_mistakes(f,
+		load(f, site, "[hooks]\nbefore_dump = c\non_finish = d\n",
+			"hooks.before_dump=e"),
+		0);
+	assert_string_equal(f->cfg.site_hook[HOOK_BEFORE_DUMP], "a b");
+	assert_string_equal(f->cfg.hook[HOOK_BEFORE_DUMP], "e");
+	assert_null(f->cfg.site_hook[HOOK_ON_FINISH]);
+	assert_string_equal(f->cfg.hook[HOOK_ON_FINISH], "d");
+	assert_string_equal(f->cfg.hook[HOOK_AFTER_DUMP], "");
+	expect_mistakes(f, load(f, site, NULL, NULL), 0);
+	assert_string_equal(f->cfg.site_hook[HOOK_BEFORE_DUMP], "a b");
+	assert_string_equal(f->cfg.hook[HOOK_BEFORE_DUMP], "");
+	expect_mistakes(f,
+		load(f,
+			"[hooks]\nbefore_dump = a\n[site]\n"
+			"lock = hooks.before_dump\n",
+			NULL, "hooks.before_dump=b"),
+		1);
+	expect(f, "--set hooks.before_dump=b: locked by the site");
+}
+
 static void test_wrong_locks(void **state)
 {
 	static const struct {
@@ -955,7 +982,7 @@ static void test_shipped_file(void **state)
 	assert_null(strstr(origins, "built-in"));
 	for (p = strstr(open, " =\n"); p; p = strstr(p + 1, " =\n"))
 		n++;
-	assert_int_equal(n, 6);
+	assert_int_equal(n, 11);
 	assert_non_null(strstr(open, "\nlock =\n"));
 }
 
@@ -1007,7 +1034,7 @@ static void test_manual(void **state)
 			fail_msg("the manual does not name %s", line);
 		keys++;
 	}
-	assert_int_equal(keys, 45);
+	assert_int_equal(keys, 52);
 	assert_non_null(strstr(manual, "\n.It Cm lock "));
 }
 
@@ -1030,6 +1057,7 @@ int main(void)
 		TEST(test_variables),
 		TEST(test_locks),
 		TEST(test_wrong_locks),
+		TEST(test_hooks_add_up),
 		TEST(test_all_mistakes),
 		TEST(test_same_signal),
 		TEST(test_file_kinds),

@@ -284,7 +284,7 @@ static void test_find_by_name(void **state)
 	assert_int_equal(engine_find("criu-no", path, sizeof(path), &err), -1);
 	/* It says what to do. */
 	assert_non_null(strstr(err.text, "criu-no"));
-	assert_non_null(strstr(err.text, "[criu] binary"));
+	assert_non_null(strstr(err.text, "criu.binary="));
 	assert_int_equal(unsetenv("PATH"), 0);
 	assert_int_equal(engine_find("criu-yes", path, sizeof(path), NULL), -1);
 	assert_int_equal(engine_find("sh", path, sizeof(path), NULL), 0);

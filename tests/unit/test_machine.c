@@ -49,6 +49,7 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 	/* A generation that fails, or kills its keeper, has older siblings. */
 	[S_RESTORING] =
 		{
+			[E_PREPARED] = GO(S_RESTORING, A_RESTORE),
 			[E_RESTORED] = GO(S_RESTORED, A_WATCH),
 			[E_RESTORE_FAILED] = GO(S_RESTORING, A_OLDER),
 			[E_LOST] = GO(S_RESTORING, A_OLDER),
@@ -66,6 +67,7 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 		},
 	[S_SAVING] =
 		{
+			[E_PREPARED] = GO(S_SAVING, A_DUMP),
 			[E_DUMPED] = GO(S_RUNNING, A_WATCH),
 			[E_DUMP_FAILED] = GO(S_RUNNING, A_AGAIN),
 			[E_LEAVE] = GO(S_SAVING, A_REMEMBER),
@@ -74,6 +76,7 @@ static const struct answer wanted[N_STATES][N_EVENTS] = {
 		},
 	[S_LEAVING] =
 		{
+			[E_PREPARED] = GO(S_LEAVING, A_DUMP),
 			[E_DUMPED] = GO(S_SUBMITTING, A_SUBMIT),
 			[E_DUMP_FAILED] = GO(S_RUNNING, A_AGAIN),
 			[E_TERMINATE] = GO(S_ENDING, A_END),
@@ -208,6 +211,29 @@ static void test_killing_needs_a_generation(void **state)
 		}
 }
 
+/* Who is asked before a dump is asked before each, and only there. */
+static void test_a_dump_is_prepared(void **state)
+{
+	(void)state;
+	for (unsigned s = 0; s < N_STATES; s++)
+		for (unsigned e = 0; e < N_EVENTS; e++) {
+			struct transition t =
+				machine_next((enum state)s, (enum event)e);
+			bool dumps = s == S_SAVING || s == S_LEAVING;
+
+			if (t.to != s &&
+				(t.to == S_SAVING || t.to == S_LEAVING))
+				assert_true(t.action == A_SAVE ||
+					    t.action == A_LEAVE);
+			assert_int_equal(
+				t.action == A_DUMP, dumps && e == E_PREPARED);
+		}
+	/* A refusal is a dump that failed. */
+	assert_int_equal(machine_next(S_SAVING, E_DUMP_FAILED).action, A_AGAIN);
+	assert_int_equal(
+		machine_next(S_LEAVING, E_DUMP_FAILED).action, A_AGAIN);
+}
+
 static unsigned reachable(unsigned from)
 {
 	unsigned seen = from, before;
@@ -326,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_the_end_of_the_command_counts),
 		cmocka_unit_test(test_nothing_leaves_the_end),
 		cmocka_unit_test(test_killing_needs_a_generation),
+		cmocka_unit_test(test_a_dump_is_prepared),
 		cmocka_unit_test(test_every_state_is_reached),
 		cmocka_unit_test(test_every_state_can_end),
 		cmocka_unit_test(test_ends_are_acted_upon),
