@@ -84,16 +84,19 @@ in_page() {
 	return "$bad"
 }
 
-# long_options: those that main.c knows
+# long_options, command_names: those that main.c knows
 long_options() {
 	sed -n '/struct option options/,/^}/s/.*{"\([a-z-]*\)".*/\1/p' "$top/src/main.c"
+}
+
+command_names() {
+	sed -n '/^} commands/,/^};/s/.*{"\([a-z]*\)",.*/\1/p' "$top/src/main.c"
 }
 
 @test "checkpointer(1) has each option and command, and no other" {
 	[ "$(long_options | wc -l)" -ge 17 ]
 	long_options | sed 's/.*/(Fl|,) -&( |$)/' | in_page checkpointer.1
-	sed -n '/^} commands/,/^};/s/.*{"\([a-z]*\)",.*/^\\.It Cm \1( |$)/p' \
-		"$top/src/main.c" >commands
+	command_names | sed 's/.*/^\\.It Cm &( |$)/' >commands
 	[ "$(wc -l <commands)" -ge 9 ]
 	in_page checkpointer.1 <commands
 	items checkpointer.1 DESCRIPTION | sed -n 's/^Fl.* -\([a-z][a-z-]*\).*/\1/p' >got
@@ -103,8 +106,11 @@ long_options() {
 }
 
 @test "so does each help text" {
+	local c
 	checkpointer --help >help
-	checkpointer check --help >>help
+	for c in $(command_names); do
+		checkpointer "$c" --help >>help
+	done
 	long_options | while read -r line; do
 		grep -qE -e "--$line\\>" help || echo "no --$line"
 	done >missing
