@@ -230,7 +230,7 @@ as_site() {
 @test "a long log is put aside" {
 	run -0 plainly checkpointer -q -c t -- true
 	head -c 600000 /dev/zero | tr '\0' 'x' >>"$store/log"
-	run -0 plainly checkpointer -q -c t -- false
+	run -1 plainly checkpointer -q -c t -- false
 	[ "$(stat -c %s "$store/log.1")" -gt 600000 ]
 	want "$store/log" 'leg 2'
 }
