@@ -159,11 +159,11 @@ static enum hold hold(const struct chain *c)
 	return NO_LOCKS;
 }
 
-int chain_look(const struct chain *c, bool keep, struct chain_facts *f,
-	struct err *err)
+json_t *chain_look_at(const struct chain *c, bool keep, struct chain_facts *f,
+	unsigned *damaged, struct err *err)
 {
 	enum hold held = hold(c);
-	json_t *lines = chain_read(c, NULL, err);
+	json_t *lines = chain_read(c, damaged, err);
 
 	if (lines)
 		*f = chain_facts(lines, held == BUSY);
@@ -172,6 +172,14 @@ int chain_look(const struct chain *c, bool keep, struct chain_facts *f,
 		f->state = CHAIN_RUNNING;
 	if (held == HELD && !(lines && keep))
 		let_go(c);
+	return lines;
+}
+
+int chain_look(const struct chain *c, bool keep, struct chain_facts *f,
+	struct err *err)
+{
+	json_t *lines = chain_look_at(c, keep, f, NULL, err);
+
 	json_decref(lines);
 	return lines ? 0 : -1;
 }

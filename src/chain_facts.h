@@ -40,6 +40,10 @@ struct chain_facts chain_facts(const json_t *lines, bool running);
 int chain_look(const struct chain *c, bool keep, struct chain_facts *f,
 	struct err *err);
 
+/* The same, and the journal's lines (json_decref), as chain_read(). */
+json_t *chain_look_at(const struct chain *c, bool keep, struct chain_facts *f,
+	unsigned *damaged, struct err *err);
+
 /*
  * The names of all chains below base, sorted, NULL at the end; none if there
  * is no such directory, NULL with *err if it cannot be read.

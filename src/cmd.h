@@ -15,7 +15,9 @@ struct invocation {
 	/* Of some commands only; NULL where it is not given. */
 	const char *step, *older_than, *state;
 	const char *watch_for;
-	bool dry_run, json, prove;
+	const char *html; /* a file, or "-" */
+	bool dry_run, json, prove, timeline;
+	bool watch, leave, no_wait;
 	char *const *sets; /* settings of the command line, key=value */
 	size_t n_sets;
 	char *const *self_argv; /* the whole command line */
@@ -28,6 +30,9 @@ int cmd_run(struct invocation *in);     /* -- COMMAND [ARG...] */
 int cmd_script(struct invocation *in);  /* nothing: the rest of the script */
 int cmd_restore(struct invocation *in); /* restore CHAIN */
 int cmd_batch(struct invocation *in);   /* batch SCRIPT [ARG...] */
+int cmd_status(struct invocation *in);  /* status [CHAIN|JOB] */
+int cmd_dump(struct invocation *in);    /* dump CHAIN|JOB */
+int cmd_submit(struct invocation *in);  /* submit [SBATCH-OPTION...] SCRIPT */
 int cmd_report(struct invocation *in);  /* report CHAIN */
 int cmd_list(struct invocation *in);    /* list [CHAIN] */
 int cmd_verify(struct invocation *in);  /* verify CHAIN [GENERATION] */
@@ -41,8 +46,9 @@ int cmd_check(struct invocation *in);
  * What `COMMAND --help' prints: usage, what it does, its options, one example.
  * `--help' alone has a line for each, in `commands' of main.c.
  */
-extern const char cmd_restore_help[], cmd_batch_help[], cmd_report_help[],
-	cmd_list_help[], cmd_verify_help[], cmd_export_help[], cmd_purge_help[],
+extern const char cmd_restore_help[], cmd_batch_help[], cmd_submit_help[],
+	cmd_status_help[], cmd_dump_help[], cmd_report_help[], cmd_list_help[],
+	cmd_verify_help[], cmd_export_help[], cmd_purge_help[],
 	cmd_check_help[], cmd_config_help[];
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cmd_batch.c - the embedded scheduler: a batch script, leg after leg */
-#include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -59,29 +58,6 @@ static void watch_signals(void)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
-/*
- * What the command line sets is meant for the steps: "checkpoint.margin=1m"
- * reaches them as CHECKPOINTER_CHECKPOINT_MARGIN=1m.
- */
-static int export_setting(const char *setting)
-{
-	static const char prefix[] = "environment.";
-	size_t n = strcspn(setting, "=");
-	auto_free char *name = NULL;
-
-	if (!setting[n])
-		return 0;
-	if (!strncmp(setting, prefix, strlen(prefix))) {
-		name = xstrdup(setting + strlen(prefix));
-		name[n - strlen(prefix)] = '\0';
-		return setenv(name, setting + n + 1, 1);
-	}
-	name = xasprintf("CHECKPOINTER_%.*s", (int)n, setting);
-	for (char *p = name; *p; p++)
-		*p = (char)(*p == '.' ? '_' : toupper((unsigned char)*p));
-	return setenv(name, setting + n + 1, 1);
-}
-
 _Noreturn static void become_script(const struct batch *b)
 {
 	auto_free char *job = xasprintf("%s.%u", b->name, b->leg);
@@ -101,9 +77,9 @@ _Noreturn static void become_script(const struct batch *b)
 		setenv(LOCAL_SHELL, self, 1) ||
 		setenv(LOCAL_DIR, cwd ? cwd : "", 1))
 		_exit(EX_OSERR);
-	for (size_t i = 0; i < b->in->n_sets; i++)
-		if (export_setting(b->in->sets[i]))
-			_exit(EX_OSERR);
+	/* What the command line sets is meant for the steps. */
+	if (config_export((const char *const *)b->in->sets, b->in->n_sets))
+		_exit(EX_OSERR);
 	execv(args[0], args);
 	unrunnable(args[0], errno, &err);
 	log_error("%s", err.text);

@@ -1,174 +1,179 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cmd_report.c - what has become of a chain, leg by leg */
+#include <fcntl.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "chain.h"
 #include "cmd.h"
 #include "log.h"
+#include "report.h"
 #include "util.h"
 
-/* What one leg did with one step. */
-struct row {
-	unsigned leg, step;
-	double from, to;
-	char state[16];
-	unsigned dumps;
-	double bytes, dump, restore; /* of the last dump, of the restore */
-	int status;
-};
-
-static struct row *row_of(
-	struct row **rows, size_t *n, unsigned leg, unsigned step, double t)
+/* Columns of the terminal, or what the user says that they are. */
+static unsigned width_of_terminal(void)
 {
-	struct row *r;
+	const char *columns = getenv("COLUMNS");
+	struct winsize size = {0};
+	unsigned width;
 
-	for (size_t i = 0; i < *n; i++)
-		if ((*rows)[i].leg == leg && (*rows)[i].step == step)
-			return &(*rows)[i];
-	r = realloc(*rows, (*n + 1) * sizeof(*r));
-	if (!r)
-		return NULL;
-	*rows = r;
-	r += (*n)++;
-	*r = (struct row){.leg = leg, .step = step, .from = t};
-	return r;
+	if (columns && !parse_count(columns, &width, NULL) && width < 10000)
+		return width;
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
+		return size.ws_col;
+	return 80;
 }
 
-static double number(const json_t *line, const char *key)
+static bool wants_colour(void)
 {
-	return json_number_value(json_object_get(line, key));
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term &&
+	       strcmp(term, "dumb") != 0;
 }
 
-static void add_line(struct row *r, const json_t *line)
+/* --- where it goes --- */
+
+static int print_text(const struct report *r, bool timeline)
 {
-	const char *state = json_string_value(json_object_get(line, "state"));
-	const char *on = json_string_value(json_object_get(line, "on"));
-
-	r->to = number(line, "t");
-	if (!state || !on)
-		return;
-	snprintf(r->state, sizeof(r->state), "%s", state);
-	if (!strcmp(on, "dumped")) {
-		r->dumps++;
-		r->bytes = number(line, "bytes");
-		r->dump = number(line, "seconds");
-	} else if (!strcmp(on, "restored")) {
-		r->restore = number(line, "seconds");
-	}
-	r->status = (int)number(line, "status");
-}
-
-static void show_time(double t, char buf[16])
-{
-	time_t s = (time_t)t;
-	struct tm tm;
-
-	localtime_r(&s, &tm);
-	strftime(buf, 16, "%H:%M:%S", &tm);
-}
-
-static void show_seconds(double s, char *buf, size_t size)
-{
-	if (s > 0)
-		snprintf(buf, size, "%.2f s", s);
-	else
-		snprintf(buf, size, "-");
-}
-
-static void show_end(const struct row *r, char *buf, size_t size)
-{
-	if (strcmp(r->state, "finished"))
-		snprintf(buf, size, "%s", r->state);
-	else if (WIFSIGNALED(r->status))
-		snprintf(buf, size, "finished (SIG%s)",
-			signal_name(WTERMSIG(r->status)));
-	else
-		snprintf(buf, size, "finished (%d)", WEXITSTATUS(r->status));
-}
-
-static void print_row(const struct row *r)
-{
-	char from[16], to[16], dump[16], restore[16], mb[24] = "-", how[32];
-
-	show_time(r->from, from);
-	show_time(r->to, to);
-	show_seconds(r->dump, dump, sizeof(dump));
-	show_seconds(r->restore, restore, sizeof(restore));
-	show_end(r, how, sizeof(how));
-	if (r->dumps)
-		snprintf(mb, sizeof(mb), "%.1f", r->bytes / 1e6);
-	printf("%4u %5u  %8s  %8s  %6u %9s %9s %9s  %s\n", r->leg, r->step,
-		from, to, r->dumps, mb, dump, restore, how);
-}
-
-static int print_report(const struct chain *c)
-{
-	struct row *rows = NULL, *r;
-	unsigned damaged = 0;
-	size_t n = 0, i;
-	struct err err;
-	json_t *lines = chain_read(c, &damaged, &err), *j;
-
-	if (!lines) {
-		log_error("%s", err.text);
-		return EX_NOINPUT;
-	}
-	json_array_foreach(lines, i, j)
-	{
-		unsigned step = (unsigned)number(j, "step");
-
-		if (!step)
-			continue;
-		r = row_of(&rows, &n, (unsigned)number(j, "leg"), step,
-			number(j, "t"));
-		if (r)
-			add_line(r, j);
-	}
-	json_decref(lines);
-	printf("chain %s\n", c->id);
-	printf("%4s %5s  %8s  %8s  %6s %9s %9s %9s  %s\n", "leg", "step",
-		"from", "to", "dumps", "MB", "dump", "restore", "end");
-	/* A step that had finished before has no state in a later leg. */
-	for (i = 0; i < n; i++)
-		if (rows[i].state[0])
-			print_row(&rows[i]);
-	if (damaged)
-		log_warn("%u lines of the journal are damaged", damaged);
-	free(rows);
+	report_table(r, stdout);
+	if (timeline || isatty(STDOUT_FILENO))
+		report_timeline(r, width_of_terminal(), wants_colour(), stdout);
 	return 0;
 }
 
-const char cmd_report_help[] =
-	"Usage: checkpointer [OPTION]... report CHAIN\n"
-	"\n"
-	"Tell what has become of CHAIN: for each leg and step when it ran, how many\n"
-	"checkpoints it made, size and time of the last one, and how it ended.\n"
-	"\n"
-	"  -d, --dir=DIR    where its checkpoints are, if not at the usual place\n"
-	"  -h, --help       print this\n"
-	"\n"
-	"Example:\n"
-	"  checkpointer report fit\n";
-
-int cmd_report(struct invocation *in)
+static int print_json(const struct report *r)
 {
-	struct chain chain;
+	json_t *j = report_json(r);
+	int rc = j ? json_dumpf(j, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER)
+		   : -1;
+
+	json_decref(j);
+	if (rc) {
+		log_error("cannot write the report of chain %s as JSON", r->id);
+		return EX_IOERR;
+	}
+	putchar('\n');
+	return 0;
+}
+
+/* A device would not be written to, but replaced. */
+static bool may_be_replaced(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) || S_ISREG(st.st_mode))
+		return true;
+	log_error("--html: %s is there and no regular file; name another one, "
+		  "or none for standard output",
+		path);
+	return false;
+}
+
+static int write_page(const struct report *r, const char *path)
+{
+	auto_free char *page = NULL;
 	struct err err;
+	size_t size;
+	FILE *to;
+
+	if (!strcmp(path, "-")) {
+		report_html(r, stdout);
+		return 0;
+	}
+	if (!may_be_replaced(path))
+		return EX_CANTCREAT;
+	to = open_memstream(&page, &size);
+	if (to)
+		report_html(r, to);
+	if (!to || fclose(to)) {
+		log_error("the page of chain %s: %s", r->id, strerror(errno));
+		return EX_OSERR;
+	}
+	if (write_file_at(AT_FDCWD, path, page, size, &err)) {
+		log_error("%s", err.text);
+		return EX_CANTCREAT;
+	}
+	return 0;
+}
+
+static int print_report(const struct report *r, const struct invocation *in)
+{
 	int ret;
 
+	if (in->html)
+		ret = write_page(r, in->html);
+	else
+		ret = in->json ? print_json(r) : print_text(r, in->timeline);
+	if (!ret && (fflush(stdout) || ferror(stdout))) {
+		log_error("cannot write the report of chain %s: %s", r->id,
+			strerror(errno));
+		ret = EX_IOERR;
+	}
+	if (r->damaged)
+		log_warn("%u lines of the journal are damaged", r->damaged);
+	return ret;
+}
+
+static int take_arguments(const struct invocation *in)
+{
 	if (!in->args[0] || in->args[1]) {
 		log_error("report takes the name of one chain: checkpointer "
 			  "report CHAIN");
 		return EX_USAGE;
 	}
+	if (in->timeline + in->json + (in->html != NULL) > 1) {
+		log_error("report: give one of --timeline, --html and --json");
+		return EX_USAGE;
+	}
+	if (in->html && !*in->html) {
+		log_error("report: --html= needs the name of a file; for "
+			  "standard output give --html alone");
+		return EX_USAGE;
+	}
+	return 0;
+}
+
+const char cmd_report_help[] =
+	"Usage: checkpointer [OPTION]... report CHAIN [OPTION]...\n"
+	"\n"
+	"Tell what has become of CHAIN: for each leg and step when it ran, how many\n"
+	"checkpoints it made, size and time of the last one, and how it ended; on a\n"
+	"terminal also as a timeline, with the sums of it all.\n"
+	"\n"
+	"      --timeline       with a timeline, wherever it goes\n"
+	"      --html[=FILE]    as a page with all details, to FILE or to standard\n"
+	"                       output; it holds command lines, and nobody else may\n"
+	"                       read it\n"
+	"      --json           as JSON, for programs\n"
+	"  -d, --dir=DIR        where its checkpoints are, if not at the usual place\n"
+	"  -h, --help           print this\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer report fit --html=fit.html\n";
+
+int cmd_report(struct invocation *in)
+{
+	struct report report;
+	struct chain chain;
+	struct err err;
+	int ret = take_arguments(in);
+
+	if (ret)
+		return ret;
 	if (chain_open(&chain, in->cfg.dir, in->args[0], false, &err)) {
 		log_error("%s", err.text);
 		return EX_NOINPUT;
 	}
-	ret = print_report(&chain);
+	if (report_read(&report, &chain, &err)) {
+		log_error("%s", err.text);
+		ret = EX_NOINPUT;
+	} else {
+		ret = print_report(&report, in);
+		report_free(&report);
+	}
 	chain_close(&chain);
 	return ret;
 }

@@ -486,6 +486,33 @@ int config_load(struct config *cfg, const char *const *sets, size_t n_sets)
 	return config_load_files(cfg, CONFIG_SITE_FILE, user, sets, n_sets);
 }
 
+static int export_setting(const char *setting)
+{
+	static const char own[] = "environment.";
+	size_t n = strcspn(setting, "=");
+	auto_free char *name = NULL;
+
+	if (!setting[n])
+		return 0;
+	if (!strncmp(setting, own, strlen(own))) {
+		name = xstrdup(setting + strlen(own));
+		name[n - strlen(own)] = '\0';
+		return setenv(name, setting + n + 1, 1);
+	}
+	name = xasprintf(PREFIX "%.*s", (int)n, setting);
+	for (char *p = name; *p; p++)
+		*p = (char)(*p == '.' ? '_' : toupper((unsigned char)*p));
+	return setenv(name, setting + n + 1, 1);
+}
+
+int config_export(const char *const *sets, size_t n_sets)
+{
+	for (size_t i = 0; i < n_sets; i++)
+		if (export_setting(sets[i]))
+			return -1;
+	return 0;
+}
+
 void config_free(struct config *cfg)
 {
 	struct config_origin *origin = cfg->origin;

@@ -178,6 +178,14 @@ struct config {
  */
 int config_load(struct config *cfg, const char *const *sets, size_t n_sets);
 
+/*
+ * Put settings of the command line into the environment, for programs that are
+ * started from here: "checkpoint.margin=1m" as
+ * CHECKPOINTER_CHECKPOINT_MARGIN=1m, and those of [environment] as they are. 0,
+ * or -1 with errno.
+ */
+int config_export(const char *const *sets, size_t n_sets);
+
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
 #endif

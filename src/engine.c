@@ -242,6 +242,7 @@ static void become_criu(const struct command *c, char *const env[])
 	allow_many_files();
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
+	ignore_sent_signals();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* criu goes there as well, but runs scripts before that. */

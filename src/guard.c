@@ -73,17 +73,6 @@ static void tell_steps(const struct self *s, int sig)
 		syscall(SYS_pidfd_send_signal, s->step_fd[i], sig, NULL, 0);
 }
 
-/* The signals for which the shell has a handler. See proc_pid_status(5). */
-static uint64_t caught_by(pid_t pid)
-{
-	auto_free char *path = xasprintf("/proc/%d/status", (int)pid);
-	auto_free char *text =
-		read_file_at(AT_FDCWD, path, 1U << 16, NULL, NULL);
-	const char *at = text ? strstr(text, "\nSigCgt:") : NULL;
-
-	return at ? strtoull(at + 8, NULL, 16) : 0;
-}
-
 static bool is_caught(uint64_t caught, int sig)
 {
 	return caught >> (sig - 1) & 1;
@@ -96,7 +85,7 @@ static bool is_caught(uint64_t caught, int sig)
  */
 static bool has_trap(pid_t pid, int sig)
 {
-	uint64_t caught = caught_by(pid);
+	uint64_t caught = proc_caught(pid);
 	bool ends = is_caught(caught, SIGVTALRM) &&
 		    is_caught(caught, SIGXFSZ) && is_caught(caught, SIGSYS);
 
@@ -155,7 +144,7 @@ static void end_shell(struct self *s, int status)
 				     : 128 + WTERMSIG(status);
 
 	if (WIFSIGNALED(status) &&
-		!is_caught(caught_by(s->shell), WTERMSIG(status))) {
+		!is_caught(proc_caught(s->shell), WTERMSIG(status))) {
 		kill(s->shell, WTERMSIG(status));
 		if (s->held)
 			shell_pass(s->shell, 0, NULL);

@@ -48,6 +48,16 @@ static void tell(const struct self *k, const struct report *r)
 		return;
 }
 
+/* From the process that does the work, which waits for nobody. */
+static void tell_progress(void *arg, const struct progress *p)
+{
+	const struct self *k = arg;
+	const struct report r = {.type = R_PROGRESS, .progress = *p};
+
+	if (send(k->sock, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return;
+}
+
 /* --- the tree --- */
 
 /*
@@ -218,7 +228,6 @@ static bool begin_worker(struct self *k)
 	sigemptyset(&mask);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close(k->sock);
 	return true;
 }
 
@@ -234,6 +243,7 @@ static void begin_dump(struct self *k, const struct request *r)
 		.before_commit = k->plan->before_commit,
 		.arg = k->plan->arg,
 		.store = k->plan->store,
+		.listener = {tell_progress, k},
 		.carry = {.cfg = k->plan->cfg,
 			.private = &k->capsule.private,
 			.checkpoints = k->plan->step,
@@ -273,6 +283,7 @@ static void end_worker(struct self *k)
 {
 	struct report r = {.type = R_DUMPED, .result = *k->result};
 
+	progress_forget(k->plan->step);
 	if (r.result.ok) {
 		tell(k, &r);
 	} else {
@@ -294,9 +305,12 @@ static void abort_dump(struct self *k)
 
 static void restore(struct self *k)
 {
+	const struct progress_listener listener = {tell_progress, k};
 	struct report r;
 
-	k->root = restore_tree(k->plan, &k->capsule, &k->result->err, &r);
+	k->root = restore_tree(
+		k->plan, &k->capsule, &listener, &k->result->err, &r);
+	progress_forget(k->plan->step);
 	tell(k, &r);
 }
 

@@ -11,6 +11,7 @@
 #include "capsule.h"
 #include "config.h"
 #include "engine.h"
+#include "progress.h"
 #include "worker.h"
 
 /*
@@ -54,6 +55,7 @@ enum report_type {
 	R_RESTORED,
 	R_RESTORE_FAILED,
 	R_RESTORE_REFUSED, /* another generation must not be tried either */
+	R_PROGRESS,        /* progress, of a dump or restore that takes long */
 };
 
 struct report {
@@ -61,6 +63,7 @@ struct report {
 	int status;
 	pid_t root; /* in the PID namespace of the capsule */
 	struct worker_result result;
+	struct progress progress;
 	char note[520];
 };
 

@@ -52,7 +52,12 @@ enum {
 	OPT_STATE,
 	OPT_DRY_RUN,
 	OPT_FOR,
-	OPT_PROVE
+	OPT_PROVE,
+	OPT_WATCH,
+	OPT_LEAVE,
+	OPT_NO_WAIT,
+	OPT_TIMELINE,
+	OPT_HTML
 };
 
 static const struct option options[] = {
@@ -72,6 +77,11 @@ static const struct option options[] = {
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"for", required_argument, NULL, OPT_FOR},
 	{"prove", no_argument, NULL, OPT_PROVE},
+	{"watch", no_argument, NULL, OPT_WATCH},
+	{"leave", no_argument, NULL, OPT_LEAVE},
+	{"no-wait", no_argument, NULL, OPT_NO_WAIT},
+	{"timeline", no_argument, NULL, OPT_TIMELINE},
+	{"html", optional_argument, NULL, OPT_HTML},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -86,14 +96,20 @@ static const struct command {
 	const char *help; /* of its own */
 	enum {
 		PLAIN,
-		LOADS_CONFIG,    /* so main() need not, and must not */
-		PASSES_ARGUMENTS /* what follows its first word is not ours */
+		LOADS_CONFIG,     /* so main() need not, and must not */
+		PASSES_ARGUMENTS, /* what follows its first word is not ours */
+		PASSES_OPTIONS    /* nothing that follows its name is */
 	} kind;
 } commands[] = {
 	{"batch", "run a batch script, leg after leg, as Slurm would",
 		cmd_batch, cmd_batch_help, PASSES_ARGUMENTS},
+	{"submit", "sbatch, with the options that such a job wants", cmd_submit,
+		cmd_submit_help, PASSES_OPTIONS},
 	{"restore", "continue a chain that was stopped or has died",
 		cmd_restore, cmd_restore_help, PLAIN},
+	{"status", "what is going on now, and how far it is", cmd_status,
+		cmd_status_help, PLAIN},
+	{"dump", "ask for a checkpoint now", cmd_dump, cmd_dump_help, PLAIN},
 	{"report", "what has become of a chain, leg by leg", cmd_report,
 		cmd_report_help, PLAIN},
 	{"list", "all chains, or the checkpoints of one", cmd_list,
@@ -115,7 +131,14 @@ static const struct {
 	int opt;
 	command_fn *run;
 } own_options[] = {
+	{OPT_JSON, cmd_report},
+	{OPT_TIMELINE, cmd_report},
+	{OPT_HTML, cmd_report},
 	{OPT_JSON, cmd_list},
+	{OPT_JSON, cmd_status},
+	{OPT_WATCH, cmd_status},
+	{OPT_LEAVE, cmd_dump},
+	{OPT_NO_WAIT, cmd_dump},
 	{OPT_STEP, cmd_verify},
 	{OPT_STEP, cmd_export},
 	{OPT_OLDER_THAN, cmd_purge},
@@ -258,6 +281,21 @@ static int set_own_option(
 		break;
 	case OPT_PROVE:
 		in->prove = true;
+		break;
+	case OPT_WATCH:
+		in->watch = true;
+		break;
+	case OPT_LEAVE:
+		in->leave = true;
+		break;
+	case OPT_NO_WAIT:
+		in->no_wait = true;
+		break;
+	case OPT_TIMELINE:
+		in->timeline = true;
+		break;
+	case OPT_HTML:
+		in->html = optarg ? optarg : "-";
 		break;
 	default:
 		in->dry_run = true;
@@ -403,6 +441,26 @@ static int load_config(struct invocation *in)
 	return 0;
 }
 
+/* Options may also stand behind the word that names the command. */
+static int parse_behind(int argc, char *argv[], struct invocation *in,
+	struct settings *s, const struct command *named)
+{
+	const char *first = argc > 1 ? argv[1] : "";
+	int ret;
+
+	s->command = named;
+	in->args = argv + 1;
+	if (named->kind != PASSES_OPTIONS) {
+		ret = parse_options(argc, argv, in, s);
+		in->args = argv + optind;
+		return ret;
+	}
+	if (strcmp(first, "-h") != 0 && strcmp(first, "--help") != 0)
+		return 0;
+	print_help(named);
+	return -1;
+}
+
 static int understand_and_run(
 	int argc, char *argv[], struct invocation *in, struct settings *s)
 {
@@ -415,18 +473,12 @@ static int understand_and_run(
 	command = find_command(argc, argv);
 	if (!command)
 		return EX_USAGE;
-	/* Options may also stand behind the word that names the command. */
 	in->args = argv + optind;
 	named = find_by_run(command);
-	if (named) {
-		int at = optind;
-
-		s->command = named;
-		ret = parse_options(argc - at, argv + at, in, s);
-		if (ret)
-			return ret < 0 ? 0 : ret;
-		in->args = argv + at + optind;
-	}
+	if (named)
+		ret = parse_behind(argc - optind, argv + optind, in, s, named);
+	if (ret)
+		return ret < 0 ? 0 : ret;
 	/* Inside the tree of another one all is configured already. */
 	if (!named && getenv("CHECKPOINTER_INSIDE"))
 		return command(in);

@@ -128,6 +128,24 @@ bool proc_stat(pid_t pid, struct proc_stat *st)
 		       &st->start) == 6;
 }
 
+uint64_t proc_pending(pid_t pid, pid_t tid)
+{
+	static const char *const keys[] = {"\nSigPnd:", "\nShdPnd:"};
+	char path[64], buf[4096];
+	uint64_t mask = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, tid);
+	if (slurp(path, buf, sizeof(buf)) < 0)
+		return 0;
+	for (size_t i = 0; i < LEN(keys); i++) {
+		const char *at = strstr(buf, keys[i]);
+
+		if (at)
+			mask |= strtoull(at + strlen(keys[i]), NULL, 16);
+	}
+	return mask;
+}
+
 void proc_fds(pid_t pid, bool (*cb)(const struct proc_fd *, void *), void *arg)
 {
 	char path[32];
@@ -249,6 +267,17 @@ uint64_t proc_rss(pid_t pid)
 	if (!read_statm(pid, &resident, &shared))
 		return 0;
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* See proc_pid_status(5). */
+uint64_t proc_caught(pid_t pid)
+{
+	auto_free char *path = xasprintf("/proc/%d/status", (int)pid);
+	auto_free char *text =
+		read_file_at(AT_FDCWD, path, 1U << 16, NULL, NULL);
+	const char *at = text ? strstr(text, "\nSigCgt:") : NULL;
+
+	return at ? strtoull(at + 8, NULL, 16) : 0;
 }
 
 uint64_t proc_anonymous(pid_t pid)

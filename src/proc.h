@@ -38,6 +38,15 @@ struct proc_stat {
 /* Returns false if the process is gone. */
 bool proc_stat(pid_t pid, struct proc_stat *st);
 
+/*
+ * The signals that wait for a thread, and for its process: SigPnd and ShdPnd of
+ * /proc/PID/task/TID/status.
+ */
+uint64_t proc_pending(pid_t pid, pid_t tid);
+
+/* The signals that it has handlers for: bit 0 is signal 1. */
+uint64_t proc_caught(pid_t pid);
+
 /* One descriptor of a process. */
 struct proc_fd {
 	pid_t pid;

@@ -65,14 +65,6 @@ static _Noreturn void copy(int from, int to)
 	_exit(0);
 }
 
-/* It must outlive signals to the process group, to copy the last words. */
-static void ignore_signals(void)
-{
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, sig == SIGPIPE ? SIG_DFL : SIG_IGN);
-}
-
 static int make_one(struct relay *r, int i, struct err *err)
 {
 	int fds[2];
@@ -86,7 +78,7 @@ static int make_one(struct relay *r, int i, struct err *err)
 			if (r->fd[j] > 2)
 				close(r->fd[j]);
 		close(fds[1]);
-		ignore_signals();
+		ignore_sent_signals();
 		copy(fds[0], i);
 	}
 	close(fds[0]);

@@ -19,6 +19,7 @@ struct job {
 	const struct keeper_plan *plan;
 	struct capsule *capsule;
 	struct err *failure; /* of what gives criu the images; shared */
+	const struct progress_listener *listener;
 };
 
 static bool in_capsule(const struct job *k)
@@ -109,16 +110,34 @@ static int numbers_are_free(const struct job *k, struct err *err)
 	return 0;
 }
 
+/* What criu will ask for: streams with other names are not its own. */
+static uint64_t bytes_of_images(const struct store_reader *r)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < store_streams(r); i++) {
+		const char *end = strrchr(store_name(r, i), '.');
+
+		if (end && !strcmp(end, ".img"))
+			bytes += store_size(r, i);
+	}
+	return bytes;
+}
+
 /* What the images do not give is the reason for whatever criu says of it. */
 static pid_t run_criu(void *arg, bool stop, struct err *err)
 {
 	struct job *k = arg;
 	const struct keeper_plan *p = k->plan;
 	struct err *failure = k->failure;
+	struct progress_meter meter;
 	pid_t server, root = -1;
 
 	failure->text[0] = '\0';
-	server = stream_serve(k->capsule->work, p->capsule.generation, failure);
+	progress_begin(&meter, p->step, true,
+		bytes_of_images(p->capsule.generation), k->listener);
+	server = stream_serve(k->capsule->work, p->capsule.generation,
+		json_object_get(p->manifest, "pending"), &meter, failure);
 	if (server > 0)
 		root = engine_restore(&p->engine, stop,
 			json_object_get(p->manifest, "outside"),
@@ -130,9 +149,10 @@ static pid_t run_criu(void *arg, bool stop, struct err *err)
 }
 
 pid_t restore_tree(const struct keeper_plan *plan, struct capsule *c,
-	struct err *failure, struct report *r)
+	const struct progress_listener *listener, struct err *failure,
+	struct report *r)
 {
-	struct job k = {plan, c, failure};
+	struct job k = {plan, c, failure, listener};
 	double start = now_mono();
 	pid_t root = -1;
 

@@ -10,11 +10,12 @@
  * in a worker: the restored root is a child of the process that runs criu, and
  * must not lose its parent (getppid(2), PR_SET_PDEATHSIG); the keeper has
  * nothing else to do meanwhile. failure is in memory that is shared with a
- * child of the keeper's.
+ * child of the keeper's, which tells the listener how far it is.
  *
  * *r is the report for the supervisor. Returns the root's PID, or 0.
  */
 pid_t restore_tree(const struct keeper_plan *plan, struct capsule *c,
-	struct err *failure, struct report *r);
+	const struct progress_listener *listener, struct err *failure,
+	struct report *r);
 
 #endif

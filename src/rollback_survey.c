@@ -261,8 +261,8 @@ static int list_companions(
 }
 
 /*
- * Of a stream the caller has the very file, whatever its name leads to. Its size
- * is that of now: what the plan has was true before the tree was frozen.
+ * Of a stream the caller has the very file, whatever its name leads to. Its
+ * size is that of now: what the plan has was true before the stop.
  */
 static int list_stream(
 	const struct survey *s, const struct use *u, json_t *list)

@@ -24,6 +24,8 @@ enum ending {
 struct sched_job {
 	/* This leg in the scheduler's words, unique for ever; owned. */
 	char *key;
+	/* The job in the words of its users, or NULL; owned. */
+	char *id;
 	/* Name for a new chain, if the scheduler has a good one; owned. */
 	char *chain;
 	/* Where the batch script has begun, if that is known; owned. */
@@ -57,6 +59,16 @@ struct sched_leaving {
 };
 
 #define SCHED_NAME 64
+
+/* What is known of a job, whoever asks. */
+struct sched_seen {
+	bool runs, waits; /* else it is over */
+	char state[24];   /* "pending", "running", "completed", ... */
+	char why[128];    /* why it waits, or "" */
+	char nodes[128];  /* where it runs, or "" */
+	double start; /* or is expected to, seconds after 1970; 0: unknown */
+	double end;   /* of its time; 0: unknown */
+};
 
 struct sched {
 	const char *name;
@@ -145,6 +157,14 @@ struct sched {
 		const char *state, struct err *err);
 
 	/*
+	 * Of a job by its id, asked from anywhere: what becomes of it; and
+	 * send a signal to its batch shell as the scheduler itself would. May
+	 * block: see sched_look(). NULL if it has no such jobs.
+	 */
+	int (*look)(const char *id, struct sched_seen *seen, struct err *err);
+	int (*signal)(const char *id, int sig, struct err *err);
+
+	/*
 	 * Does it answer, and are its settings good for us? Adds findings.
 	 * Called inside a job or outside of any, in a process of its own; may
 	 * block. False, and no finding, if this machine does not use it. NULL
@@ -161,6 +181,18 @@ const struct sched *sched_find(void);
  * uses: that one, or the local one.
  */
 const struct sched *sched_check(const struct config *cfg, struct findings *f);
+
+/* The one with this name; NULL if it is not built in. */
+const struct sched *sched_named(const char *name);
+
+/*
+ * look() and signal() in a process of their own, which is not waited for
+ * longer than moments. -1 with *err, also if s is NULL or cannot do it.
+ */
+int sched_look(const struct sched *s, const char *id, struct sched_seen *seen,
+	struct err *err);
+int sched_signal(
+	const struct sched *s, const char *id, int sig, struct err *err);
 
 void sched_job_free(struct sched_job *job);
 

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "slurm_check.h"
 #include "slurm_job.h"
+#include "slurm_look.h"
 #include "slurm_text.h"
 #include "util.h"
 
@@ -180,6 +181,7 @@ static int use_facts(const slurm_job_info_t *info, void *arg, struct err *err)
 	f->job->output[0] = file_of(info, slurm_get_job_stdout);
 	f->job->output[1] = file_of(info, slurm_get_job_stderr);
 	f->job->watch = wants_watch(info) && f->cfg->preemption_watch > 0;
+	f->job->id = xasprintf("%u", own_id());
 	f->job->key = xasprintf("slurm-%u.%u", own_id(), info->restart_cnt);
 	/* What the script submits has its environment, but not its comment. */
 	f->job->chain = slurm_chain_in(info->comment, &leg);
@@ -515,5 +517,7 @@ const struct sched sched_slurm = {
 	.end_script = slurm_end_script,
 	.ended = slurm_ended,
 	.show = slurm_show,
+	.look = slurm_look,
+	.signal = slurm_signal,
 	.check = slurm_check,
 };

@@ -9,8 +9,7 @@
 #include "slurm_site.h"
 #include "util.h"
 
-/* Without a slurm.conf, libslurm ends the process: so one of its own asks. */
-static bool is_set_up(void)
+bool slurm_is_set_up(void)
 {
 	int status = -1;
 	pid_t pid = fork();
@@ -71,7 +70,7 @@ bool slurm_check(const struct config *cfg, struct findings *f)
 	slurm_conf_t *conf = NULL;
 	auto_free char *text = NULL;
 
-	if (!is_set_up())
+	if (!slurm_is_set_up())
 		return false;
 	slurm_init(NULL);
 	if (slurm_load_ctl_conf(0, &conf)) {

@@ -6,6 +6,9 @@
 #include "config.h"
 #include "findings.h"
 
+/* Is there a slurm.conf? Without one, libslurm ends the process that asks. */
+bool slurm_is_set_up(void);
+
 /* See check() in sched.h. */
 bool slurm_check(const struct config *cfg, struct findings *f);
 

@@ -128,12 +128,14 @@ static struct given *place(
 
 static void clear(struct slurm_options *o, const struct slurm_known_option *k)
 {
+	const struct slurm_known_option *other =
+		k->undoes ? known_option(k->undoes) : NULL;
 	struct given *g = place(o, k);
 
 	free(g->value);
 	*g = (struct given){0};
-	if (k->undoes) {
-		g = place(o, known_option(k->undoes));
+	if (other) {
+		g = place(o, other);
 		free(g->value);
 		*g = (struct given){0};
 	}
@@ -544,21 +546,34 @@ static char *const *skip_components(char *const *word)
 	return word;
 }
 
+static char *const *take_line(struct slurm_options *o, char *const *words)
+{
+	char *const *word = skip_components(take_options(o, words));
+
+	forget_args(o);
+	if (*word && !slurm_option(o, "wrap")) {
+		o->args = xcalloc(1, sizeof(*o->args));
+		o->args->v = xcalloc(1, sizeof(*o->args->v));
+		for (char *const *arg = word + 1; *arg; arg++)
+			add_word(o->args, xstrdup(*arg));
+	}
+	return word;
+}
+
 void slurm_options_add_line(struct slurm_options *o, const char *submit_line)
 {
 	struct words w = {0};
-	char *const *word;
 
 	forget_args(o);
 	split_line(o, &w, submit_line);
-	if (w.n > 0) {
-		word = skip_components(take_options(o, w.v + 1));
-		if (*word && !slurm_option(o, "wrap")) {
-			o->args = xcalloc(1, sizeof(*o->args));
-			o->args->v = xcalloc(1, sizeof(*o->args->v));
-			for (word++; *word; word++)
-				add_word(o->args, xstrdup(*word));
-		}
-	}
+	if (w.n > 0)
+		take_line(o, w.v + 1);
 	free_words(&w);
+}
+
+char *const *slurm_options_add_words(
+	struct slurm_options *o, char *const *words)
+{
+	o->ends_with_wrap = false;
+	return take_line(o, words);
 }

@@ -41,6 +41,14 @@ void slurm_options_add_env(struct slurm_options *o, char *const *env);
 void slurm_options_add_line(struct slurm_options *o, const char *submit_line);
 
 /*
+ * The same before it is joined: the words behind "sbatch", ended by NULL.
+ * Returns the place of the script's name among them, which holds NULL if they
+ * name none.
+ */
+char *const *slurm_options_add_words(
+	struct slurm_options *o, char *const *words);
+
+/*
  * The value of the option with this long name; "" if it was given without one;
  * NULL if it was not given. Synonyms are one option: cluster is clusters,
  * tasks-per-node is ntasks-per-node. Only the later one of two that set the

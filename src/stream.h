@@ -3,10 +3,12 @@
 #ifndef STREAM_H
 #define STREAM_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #include "err.h"
+#include "progress.h"
 #include "store.h"
 
 /* --- a dump --- */
@@ -21,11 +23,12 @@ struct capture_extra {
 
 /*
  * Listen in the directory dir, and take what comes into the store, in a
- * thread, until stream_captured(). The writer is the thread's meanwhile. NULL
- * with *err.
+ * thread, until stream_captured(). The writer and the meter, which may be NULL,
+ * are the thread's meanwhile. NULL with *err.
  */
 struct capture *stream_capture(struct store_writer *w, int dir,
-	const struct capture_extra *extra, size_t n_extra, struct err *err);
+	const struct capture_extra *extra, size_t n_extra,
+	struct progress_meter *meter, struct err *err);
 
 /*
  * Wait until all memory that criu has sent was read. What lies in the pipes
@@ -44,10 +47,12 @@ int stream_captured(struct capture *c, struct err *err);
 
 /*
  * Fork a process that gives criu, when it comes to the directory dir, what it
- * asks for. Why it could not is in *failure, which must be shared with it.
- * Returns its PID, or -1.
+ * asks for; timers are mended by the signals that were pending, see timers.h.
+ * meter, if it is not NULL, tells how far it is. Why it could not is in
+ * *failure, which must be shared with it. Returns its PID, or -1.
  */
-pid_t stream_serve(int dir, struct store_reader *r, struct err *failure);
+pid_t stream_serve(int dir, struct store_reader *r, const json_t *pending,
+	struct progress_meter *meter, struct err *failure);
 
 /* criu has had everything, or has failed: the process ends. */
 void stream_served(pid_t pid);

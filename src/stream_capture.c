@@ -16,6 +16,7 @@
 
 struct capture {
 	struct store_writer *writer;
+	struct progress_meter *meter; /* or NULL */
 	int dir, sock, conn, wake;
 	struct loop loop;
 	pthread_t thread;
@@ -68,6 +69,8 @@ static int take_image(struct capture *c, struct source *s, struct err *err)
 {
 	ssize_t n = store_take(c->writer, s->stream, s->fd, err);
 
+	if (n > 0)
+		progress_add(c->meter, (uint64_t)n);
 	if (n != 0)
 		return n < 0 ? -1 : 0;
 	loop_remove(&c->loop, s);
@@ -232,11 +235,13 @@ static void free_capture(struct capture *c)
 }
 
 struct capture *stream_capture(struct store_writer *w, int dir,
-	const struct capture_extra *extra, size_t n_extra, struct err *err)
+	const struct capture_extra *extra, size_t n_extra,
+	struct progress_meter *meter, struct err *err)
 {
 	struct capture *c = xcalloc(1, sizeof(*c));
 
 	c->writer = w;
+	c->meter = meter;
 	c->dir = dir;
 	c->sock = c->conn = c->wake = -1;
 	pthread_mutex_init(&c->lock, NULL);

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -13,10 +14,14 @@
 #include "request.h"
 #include "stream.h"
 #include "stream_loop.h"
+#include "timers.h"
 #include "util.h"
 
 /* Streams that are not longer go straight into criu's pipe. */
 #define SHORT_STREAM 65536
+
+/* More than the state of one process takes, and less than a pipe holds. */
+#define CORE_ROOM 32768
 
 /*
  * A stream on its way. A pipe has one lock, held while a reader copies out of
@@ -34,6 +39,8 @@ struct feeding {
 
 struct serve {
 	struct store_reader *reader;
+	const json_t *pending;        /* signals, see timers.h */
+	struct progress_meter *meter; /* or NULL */
 	int sock, conn;
 	bool woken; /* the store's eventfd is watched */
 	struct loop loop;
@@ -62,6 +69,7 @@ static int fill(struct serve *s, struct feeding *f, int fd, struct err *err)
 		f->filled = store_feed(s->reader, f->cursor, fd, false, err);
 	while (f->filled == STORE_MORE);
 	f->staged += before - store_left(f->cursor);
+	progress_add(s->meter, before - store_left(f->cursor));
 	return f->filled == STORE_FAILED ? -1 : 0;
 }
 
@@ -153,6 +161,52 @@ static int begin_serving(struct serve *s, int stream, int fd, struct err *err)
 	return feed(s, src, err);
 }
 
+/* All of a short stream, through a pipe, which takes it whole. */
+static ssize_t read_short(
+	struct serve *s, int stream, unsigned char *buf, struct err *err)
+{
+	int fds[2], ret;
+	ssize_t n = 0, got = 1;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return err_set(err, errno, "pipe");
+	ret = store_copy(s->reader, (size_t)stream, fds[1], err);
+	close(fds[1]);
+	while (!ret && got > 0 && n < CORE_ROOM) {
+		got = read(fds[0], buf + n, CORE_ROOM - (size_t)n);
+		n += got > 0 ? got : 0;
+	}
+	close(fds[0]);
+	return ret ? -1 : n;
+}
+
+/* The state of a process, whose timers may have to be mended. */
+static int serve_core(
+	struct serve *s, int stream, pid_t pid, int fd, struct err *err)
+{
+	auto_free unsigned char *buf = xcalloc(1, CORE_ROOM);
+	ssize_t n = read_short(s, stream, buf, err);
+	int ret = n < 0 ? -1 : 0;
+
+	if (!ret)
+		timers_mend(buf, (size_t)n, timers_pending_of(s->pending, pid));
+	if (!ret && write_all(fd, buf, (size_t)n) && errno != EPIPE)
+		ret = err_set(err, errno, "write the stream");
+	close(fd);
+	return ret;
+}
+
+static int begin_one(
+	struct serve *s, const char *name, int stream, int fd, struct err *err)
+{
+	int pid, end = 0;
+
+	if (sscanf(name, "core-%d.img%n", &pid, &end) == 1 && end &&
+		store_size(s->reader, (size_t)stream) <= CORE_ROOM)
+		return serve_core(s, stream, pid, fd, err);
+	return begin_serving(s, stream, fd, err);
+}
+
 /* As request_read(). */
 static int answer(struct serve *s, struct err *err)
 {
@@ -167,7 +221,7 @@ static int answer(struct serve *s, struct err *err)
 	if (stream < 0)
 		return 1;
 	fd = request_pipe(s->conn, err);
-	if (fd < 0 || begin_serving(s, stream, fd, err))
+	if (fd < 0 || begin_one(s, name, stream, fd, err))
 		return -1;
 	return 1;
 }
@@ -216,9 +270,14 @@ static int on_serve(
 	}
 }
 
-static int serve(int sock, struct store_reader *r, struct err *err)
+static int serve(int sock, struct store_reader *r, const json_t *pending,
+	struct progress_meter *meter, struct err *err)
 {
-	struct serve s = {.reader = r, .sock = sock, .conn = -1};
+	struct serve s = {.reader = r,
+		.pending = pending,
+		.meter = meter,
+		.sock = sock,
+		.conn = -1};
 	struct epoll_event e[16];
 	int n, ret = 0;
 
@@ -242,7 +301,8 @@ static int serve(int sock, struct store_reader *r, struct err *err)
 	return ret;
 }
 
-pid_t stream_serve(int dir, struct store_reader *r, struct err *failure)
+pid_t stream_serve(int dir, struct store_reader *r, const json_t *pending,
+	struct progress_meter *meter, struct err *failure)
 {
 	int sock = request_listen(dir, serve_name, failure);
 	pid_t pid = sock < 0 ? -1 : fork();
@@ -250,7 +310,7 @@ pid_t stream_serve(int dir, struct store_reader *r, struct err *failure)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_NAME, "checkpt-images");
-		_exit(serve(sock, r, failure) ? 1 : 0);
+		_exit(serve(sock, r, pending, meter, failure) ? 1 : 0);
 	}
 	if (sock >= 0 && pid < 0)
 		err_set(failure, errno, "fork");

@@ -46,6 +46,7 @@ struct sup {
 	bool unanswered;       /* the last submission may have been accepted */
 	unsigned end_requests; /* to end: a second one is not discussed */
 	bool died;           /* the command has, of what seems to end the job */
+	bool of_dump;        /* it died of a dump that failed */
 	bool why_later;      /* ask why when the asker is back */
 	const char *to_show; /* a state; NULL: none, when the shower is back */
 	bool gone;           /* the command ended while submitting */
@@ -53,6 +54,7 @@ struct sup {
 	int result;          /* exit status of the supervisor, or -1: status */
 	bool quits;          /* as soon as no hook runs any more */
 	double dump_seconds; /* of the slowest dump so far */
+	double dump_failed;  /* when the last one did (now_mono()); 0: none */
 	struct {
 		double cost, whole; /* of the last dump that went on; 0: none */
 		double told;        /* interval that the user knows; 0: none */
@@ -77,6 +79,23 @@ void sup_leave(struct sup *u);
 
 /* Remember why something failed, for the journal and the user. */
 void sup_reason(struct sup *u, const char *fmt, ...) PRINTF(2, 3);
+
+/* --- sup_journal.c: what is written down --- */
+
+/* Append a line to the journal; takes over the object. */
+void sup_write(const struct sup *u, json_t *line, bool sync);
+
+/* Seconds from one checkpoint to the next; 0: there is none but the last. */
+double sup_interval(const struct sup *u);
+
+/* When the next dump is due in the present state, 0: never; the last apart. */
+double sup_next_dump(const struct sup *u, enum event on);
+
+/* What `status' and `dump' want to know of this process. */
+void sup_add_self(const struct sup *u, json_t *line);
+
+/* The end of the leg has been moved: for those who look on. */
+void sup_note_end(const struct sup *u);
 
 /* --- sup_tree.c: keepers, generations, the command --- */
 

@@ -24,6 +24,9 @@ void sup_timer(struct sup *u, ev_timer *t, double seconds)
 /* Seconds; slurmd itself grants no more than KillWait, 30 by default. */
 #define ANSWER_WAIT 5
 
+/* What dies of a failed dump does so within this time, in s. */
+#define AT_ONCE 10
+
 void sup_question(struct sup *u, int (*work)(void *arg, struct err *err),
 	void (*answer)(struct sup *u, bool answered))
 {
@@ -173,6 +176,7 @@ static void at_deadline(struct sup *u, bool answered)
 	if (at > now_wall() + 1) {
 		log_info("the time limit has been moved: %s left",
 			show_duration(end - now_wall(), left));
+		sup_note_end(u);
 		ev_periodic_set(&u->deadline, at, 0, NULL);
 		ev_periodic_again(u->loop, &u->deadline);
 		return;
@@ -252,17 +256,24 @@ static int why_work(void *arg, struct err *err)
 	return 0;
 }
 
-/* Killed by the scheduler, or by someone who meant just that? */
-static void told_why_it_died(struct sup *u, enum ending why)
+/* Of what criu has put into a process, when criu itself was killed. */
+static bool died_of_dump(const struct sup *u)
 {
-	u->died = false;
-	/* The signal that it died of came here, too. */
-	u->why_later = false;
-	if (why == ENDING_CANCELLED || why == ENDING_STOPPED) {
-		sup_post(u, E_EXITED);
-		return;
-	}
-	sup_reason(u, "the command was killed as the job ends");
+	static const int signals[] = {SIGPIPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
+	int sig = WIFSIGNALED(u->status) ? WTERMSIG(u->status) : 0;
+	size_t i = 0;
+
+	if (u->state != S_SAVING && u->state != S_LEAVING &&
+		(!u->dump_failed || now_mono() - u->dump_failed > AT_ONCE))
+		return false;
+	while (i < LEN(signals) && signals[i] != sig)
+		i++;
+	return i < LEN(signals);
+}
+
+static void go_on_from_last(struct sup *u, const char *reason)
+{
+	sup_reason(u, "%s", reason);
 	if (!store_newest(u->s->step->dir, ~0U)) {
 		sup_post(u, E_LOST);
 		return;
@@ -271,15 +282,35 @@ static void told_why_it_died(struct sup *u, enum ending why)
 	sup_post(u, E_KILLED);
 }
 
+/* Killed by the scheduler, or by someone who meant just that? */
+static void told_why_it_died(struct sup *u, enum ending why)
+{
+	u->died = false;
+	/* The signal that it died of came here, too. */
+	u->why_later = false;
+	if (why == ENDING_CANCELLED || (why == ENDING_STOPPED && !u->of_dump))
+		sup_post(u, E_EXITED);
+	else if (u->of_dump)
+		go_on_from_last(u, "the command died of a dump that failed");
+	else
+		go_on_from_last(u, "the command was killed as the job ends");
+}
+
 void sup_exited(struct sup *u)
 {
 	int sig = WIFSIGNALED(u->status) ? WTERMSIG(u->status)
 					 : WEXITSTATUS(u->status) - 128;
 	bool running = u->state == S_RUNNING || u->state == S_RESTORED ||
 		       u->state == S_SAVING || u->state == S_LEAVING;
+	bool ended = running && u->s->sched->kills_all && sig > 0 &&
+		     sigismember(&u->s->cfg->terminate, sig) == 1;
 
-	if (!running || !u->s->sched->kills_all || sig <= 0 ||
-		sigismember(&u->s->cfg->terminate, sig) != 1) {
+	u->of_dump = running && died_of_dump(u);
+	if (u->of_dump && !u->s->sched->kills_all) {
+		told_why_it_died(u, ENDING_STOPPED);
+		return;
+	}
+	if (!u->of_dump && !ended) {
 		sup_post(u, E_EXITED);
 		return;
 	}

@@ -233,11 +233,23 @@ static void start_failed(struct sup *u, const struct report *r)
 	sup_post(u, E_START_FAILED);
 }
 
+static void tell_progress(const struct progress *p)
+{
+	char text[128];
+
+	log_info("%s: %s", p->restore ? "restoring" : "dumping",
+		progress_text(p, text));
+}
+
 static void handle(struct sup *u, const struct report *r)
 {
 	enum event on_failure =
 		r->type == R_RESTORE_FAILED ? E_RESTORE_FAILED : E_DUMP_FAILED;
 
+	if (r->type == R_PROGRESS) {
+		tell_progress(&r->progress);
+		return;
+	}
 	u->last = r->result;
 	if (u->state == S_RESTORING)
 		ev_timer_stop(u->loop, &u->too_long);
@@ -276,9 +288,13 @@ static void handle(struct sup *u, const struct report *r)
 		sup_post(u, E_START_FAILED);
 		break;
 	case R_DUMP_FAILED:
+		u->dump_failed = now_mono();
+		/* fall through */
 	case R_RESTORE_FAILED:
 		sup_reason(u, "%s", r->result.err.text);
 		sup_post(u, on_failure);
+		break;
+	case R_PROGRESS:
 		break;
 	}
 }

@@ -16,6 +16,7 @@
 #include "output.h"
 #include "pipeline.h"
 #include "proc.h"
+#include "progress.h"
 #include "store.h"
 #include "util.h"
 
@@ -50,6 +51,10 @@ static json_t *state_line(const struct sup *u, enum event on)
 		json_object_update_new(
 			j, json_pack("{s:i, s:f}", "gen", (int)u->gen,
 				   "seconds", u->last.seconds));
+	if (sup_next_dump(u, on) > 0)
+		json_object_set_new(j, "next", json_real(sup_next_dump(u, on)));
+	if (u->s->job->end > 0)
+		json_object_set_new(j, "end", json_real(u->s->job->end));
 	/* It is not known to `purge' otherwise that somebody will go on. */
 	if (u->state == S_STOPPED && u->brought_back)
 		json_object_set_new(j, "requeued", json_true());
@@ -66,11 +71,8 @@ static void write_state(const struct sup *u, enum event on)
 	/* What a later leg relies on must be on disk; the rest is history. */
 	bool sync = on == E_DUMPED || u->state == S_RESUBMITTED ||
 		    u->state == S_STOPPED || u->state == S_FINISHED;
-	struct err err;
 
-	/* The command must not suffer from a full disk. */
-	if (chain_write(u->s->chain, state_line(u, on), sync, &err))
-		log_warn("%s", err.text);
+	sup_write(u, state_line(u, on), sync);
 }
 
 static void set_state(struct sup *u, enum state to, enum event on)
@@ -99,17 +101,14 @@ static void quit(struct sup *u, int result)
 	sup_leave(u);
 }
 
-/* Seconds to the next checkpoint; 0: there is none before the last. */
+/* The same, and tell of a new one. */
 static double next_interval(struct sup *u)
 {
-	double seconds = u->s->cfg->interval;
+	double seconds = sup_interval(u);
 	char text[32], cost[32];
 
-	if (seconds >= 0)
-		return seconds;
-	seconds = interval_best(
-		u->periodic.cost, u->periodic.whole, u->s->cfg->mtbf);
-	if (!interval_is_news(u->periodic.told, seconds))
+	if (u->s->cfg->interval >= 0 ||
+		!interval_is_news(u->periodic.told, seconds))
 		return seconds;
 	u->periodic.told = seconds;
 	if (u->periodic.cost > 0)
@@ -175,16 +174,21 @@ static void begin_dump(struct sup *u, bool leave)
 		dump(u);
 }
 
-static void tell_dump(struct sup *u)
+/* Before the journal is told, which has the next interval with it. */
+static void note_dump(struct sup *u)
 {
-	char size[32], took[32];
-
 	if (u->last.seconds > u->dump_seconds)
 		u->dump_seconds = u->last.seconds;
 	if (!u->leaving) {
 		u->periodic.cost = u->last.frozen;
 		u->periodic.whole = u->last.seconds;
 	}
+}
+
+static void tell_dump(struct sup *u)
+{
+	char size[32], took[32];
+
 	store_collect(u->s->step->dir, u->s->cfg->keep);
 	log_info("checkpoint %u of %s: %s in %s", u->gen, u->s->chain->id,
 		show_size(u->last.cost.bytes, size),
@@ -452,6 +456,8 @@ void sup_post(struct sup *u, enum event ev)
 	struct transition t = machine_next(u->state, ev);
 	enum state from = u->state;
 
+	if (ev == E_DUMPED)
+		note_dump(u);
 	if (t.action != A_IGNORE && t.action != A_REMEMBER)
 		set_state(u, t.to, ev);
 	if (ev == E_DUMPED)
@@ -494,11 +500,16 @@ static void make_plan(struct sup *u)
 
 static void begin(struct sup *u)
 {
+	json_t *line;
+
 	u->gen = ~0U;
 	u->state = store_newest(u->s->step->dir, u->gen) ? S_RESTORING
 							 : S_STARTING;
 	store_collect(u->s->step->dir, u->s->cfg->keep);
-	write_state(u, E_STARTED);
+	progress_forget(u->s->step->dir);
+	line = state_line(u, E_STARTED);
+	sup_add_self(u, line);
+	sup_write(u, line, false);
 	if (u->state == S_STARTING)
 		sup_start_fresh(u);
 	else if (!sup_prepare(u, HOOK_BEFORE_RESTORE))
@@ -577,6 +588,8 @@ static int end(struct sup *u)
 	enum state last = u->state;
 
 	keeper_end(&u->keeper);
+	/* A dump may have ended with it. */
+	progress_forget(s->step->dir);
 	relay_end(&u->relay);
 	helper_wait(&u->shower, SHOW_WAIT);
 	kill_orphans();

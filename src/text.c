@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "util.h"
 
@@ -356,6 +357,46 @@ const char *show_size(uint64_t bytes, char buf[32])
 	}
 	snprintf(buf, 32, i > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value,
 		unit[i]);
+	return buf;
+}
+
+static bool same_day(const struct tm *a, const struct tm *b)
+{
+	return a->tm_year == b->tm_year && a->tm_yday == b->tm_yday;
+}
+
+/* At noon, as days have 23 to 25 hours. */
+static struct tm day_before(struct tm day)
+{
+	time_t t;
+
+	day.tm_mday--;
+	day.tm_hour = 12;
+	day.tm_isdst = -1;
+	t = mktime(&day);
+	localtime_r(&t, &day);
+	return day;
+}
+
+const char *show_moment(double t, double now, char buf[32])
+{
+	time_t at = (time_t)t, present = (time_t)now;
+	struct tm tm = {0}, today = {0}, yesterday;
+	size_t n;
+
+	localtime_r(&at, &tm);
+	localtime_r(&present, &today);
+	yesterday = day_before(today);
+	if (same_day(&tm, &today))
+		n = strftime(buf, 32, "%H:%M:%S", &tm);
+	else if (same_day(&tm, &yesterday))
+		n = strftime(buf, 32, "yesterday %H:%M", &tm);
+	else if (tm.tm_year == today.tm_year)
+		n = strftime(buf, 32, "%d %b %H:%M", &tm);
+	else
+		n = strftime(buf, 32, "%d %b %Y %H:%M", &tm);
+	if (!n)
+		snprintf(buf, 32, "-");
 	return buf;
 }
 

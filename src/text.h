@@ -46,6 +46,10 @@ const char *signal_name(int sig);
 const char *show_duration(double seconds, char buf[32]);
 const char *show_size(uint64_t bytes, char buf[32]);
 
+/* A time after 1970, as seen now: "14:02:31", "yesterday 14:02", "12 Nov
+ * 14:02". */
+const char *show_moment(double t, double now, char buf[32]);
+
 /* The nearest of n words to a misspelt one, or NULL if none is near. */
 const char *did_you_mean(const char *word, const char *const *words, size_t n);
 

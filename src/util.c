@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -234,4 +235,18 @@ uint64_t hash_text(const char *text, uint64_t seed)
 	for (; *text; text++)
 		h = (h ^ (unsigned char)*text) * 0x100000001b3;
 	return h;
+}
+
+void ignore_sent_signals(void)
+{
+	static const int own[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE,
+		SIGSEGV, SIGSYS, SIGPIPE, SIGCHLD, SIGXFSZ, SIGKILL, SIGSTOP};
+	size_t i;
+
+	for (int sig = 1; sig < SIGRTMIN; sig++) {
+		for (i = 0; i < LEN(own) && own[i] != sig; i++)
+			;
+		if (i == LEN(own))
+			signal(sig, SIG_IGN);
+	}
 }

@@ -90,4 +90,12 @@ unsigned cpu_count(void);
 /* 64-bit FNV-1a, for names only, never for integrity. Start with seed 0. */
 uint64_t hash_text(const char *text, uint64_t seed);
 
+/*
+ * Ignore the signals that others send. Slurm sends them to all processes of a
+ * job, and what makes a dump, or copies the last words, has to come to its end.
+ * Left as they are: those of a process's own faults, of its children and
+ * of broken pipes.
+ */
+void ignore_sent_signals(void);
+
 #endif

@@ -19,6 +19,7 @@
 #include "store.h"
 #include "stream.h"
 #include "sysv.h"
+#include "timers.h"
 #include "util.h"
 
 /*
@@ -36,7 +37,9 @@ struct archiver {
 	json_t *written; /* see rollback.h */
 	int contents;    /* of those; -1: closed */
 	json_t *threads; /* all of the tree, by number */
+	json_t *pending; /* signals that came meanwhile, see timers.h */
 	struct capture *capture;
+	struct progress_meter meter;
 	struct sysv_writer sysv;
 	struct archives archives; /* on their way into the store */
 	struct capture_extra extra[ARCHIVES_MAX + 1 + SYSV_STREAMS];
@@ -119,6 +122,7 @@ static int while_frozen(void *arg)
 	if (!a->written)
 		return -1;
 	a->threads = list_threads(a->survey.root);
+	a->pending = timers_pending(a->survey.root);
 	if (connections_are_whole(a->network, a->survey.root, a->err))
 		return -1;
 	if (a->stop)
@@ -159,7 +163,7 @@ static json_t *make_manifest(const struct worker_dump *d,
 		json_object_update_new(m,
 			json_pack(
 				"{s:f, s:b, s:b, s:s, s:s, s:s, s:i, s:i, s:O, "
-				"s:o, s:o, s:o, s:o}",
+				"s:o, s:o, s:o, s:o, s:o}",
 				"time", now_wall(), "leave", d->leave,
 				"deny_io_uring", d->deny_io_uring, "host",
 				u.nodename, "kernel", u.release, "isolation",
@@ -167,6 +171,7 @@ static json_t *make_manifest(const struct worker_dump *d,
 				"last_pid", (int)capsule_last_pid(), "network",
 				c->network.record, "outside", outside,
 				"written", a->written, "threads", a->threads,
+				"pending", a->pending,
 				"private", private_list(&c->private)))) {
 		json_decref(m);
 		return NULL;
@@ -191,7 +196,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 			a->extra[a->n_extra++] = (struct capture_extra){
 				a->archives.name[i], a->archives.from[i]};
 	a->n_extra += sysv_writer_streams(&a->sysv, &a->extra[a->n_extra]);
-	a->capture = stream_capture(w, e->work, a->extra, a->n_extra, &r->err);
+	a->capture = stream_capture(
+		w, e->work, a->extra, a->n_extra, &a->meter, &r->err);
 	if (!a->capture)
 		return -1;
 	ret = engine_dump(e, d->root, d->leave && !a->stop, outside,
@@ -207,6 +213,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	}
 	if (ret && a->err->text[0])
 		r->err = *a->err;
+	if (!ret)
+		progress_to_disk(&a->meter);
 	return ret;
 }
 
@@ -250,6 +258,40 @@ static int fill(const struct engine *e, const struct capsule *c,
 	return commit(c, d, w, outside, a, r);
 }
 
+/* What the tree has in memory, and shares with nobody. */
+static uint64_t memory_of(pid_t root)
+{
+	struct int_list tree = proc_tree(root);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < tree.n; i++)
+		sum += proc_anonymous(tree.v[i]);
+	free(tree.v);
+	return sum;
+}
+
+/* A number of the generation before, 0: there is none. */
+static uint64_t last_time(const struct worker_dump *d, const char *key)
+{
+	unsigned before = store_newest(d->step, d->gen);
+	json_t *m = before ? store_manifest(d->step, before, NULL) : NULL;
+	json_int_t n = json_integer_value(json_object_get(m, key));
+
+	json_decref(m);
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/*
+ * How much is to be read, about: what there is in memory, or what was read last
+ * time, which was more where memory is shared or files are carried.
+ */
+static uint64_t guess_total(const struct worker_dump *d)
+{
+	uint64_t now = memory_of(d->root), last = last_time(d, "memory");
+
+	return now > last ? now : last;
+}
+
 /*
  * What the generation will take at most, and at least. The first one is all
  * of the memory, later ones are taken to change as much as the last one; and
@@ -258,22 +300,12 @@ static int fill(const struct engine *e, const struct capsule *c,
 static void estimate(
 	const struct worker_dump *d, uint64_t *most, uint64_t *least)
 {
-	struct int_list tree = proc_tree(d->root);
-	unsigned before = store_newest(d->step, d->gen);
-	json_t *m = before ? store_manifest(d->step, before, NULL) : NULL;
+	uint64_t last = last_time(d, "bytes");
 
-	*most = 0;
-	for (size_t i = 0; i < tree.n; i++)
-		*most += proc_anonymous(tree.v[i]);
-	if (m) {
-		uint64_t last = (uint64_t)json_integer_value(
-			json_object_get(m, "bytes"));
-
-		*most = last < *most ? last : *most;
-	}
+	*most = memory_of(d->root);
+	if (last && last < *most)
+		*most = last;
 	*least = *most / 8;
-	json_decref(m);
-	free(tree.v);
 }
 
 /* Better now than when the disk is full: nothing is begun that cannot end. */
@@ -336,6 +368,7 @@ static int dump(const struct engine *e, const struct capsule *c,
 	for (int i = 0; i < 3; i++)
 		if (fstat(i, &a.survey.std[i]))
 			a.survey.std[i].st_nlink = 0;
+	progress_begin(&a.meter, d->step, false, guess_total(d), &d->listener);
 	/* Before the archiver, which must not keep it from ending. */
 	if (look_ahead(&a, &d->carry, &r->err) ||
 		(c->isolation == ISOLATION_USER &&
@@ -362,6 +395,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	struct rusage usage;
 
 	prctl(PR_SET_NAME, "checkpt-worker");
+	/* If it or criu dies, the command may die of it, too. */
+	ignore_sent_signals();
 	/* A limit on the size of files is told by write(2), too. */
 	signal(SIGXFSZ, SIG_IGN);
 	/* So is the end of a stream that could not be stored. */

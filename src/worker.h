@@ -13,6 +13,7 @@
 #include "engine.h"
 #include "err.h"
 #include "proc.h"
+#include "progress.h"
 #include "store.h"
 
 /* What a worker has to tell; lies in memory that it shares with the keeper. */
@@ -35,6 +36,7 @@ struct worker_dump {
 	bool deny_io_uring;
 	json_t *facts; /* what the supervisor knows, copied to the manifest */
 	struct store_options store;
+	struct progress_listener listener;
 	struct carry carry;
 	enum outside outside;
 	uint64_t snapshot_limit; /* see rollback.h */

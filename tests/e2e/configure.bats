@@ -211,7 +211,7 @@ output_has() {
 	CFLAGS='-O1 -DFROM_ENVIRONMENT' ./configure --prefix=/opt/x \
 		--sysconfdir=/opt/conf --with-criu=/opt/criu/sbin/criu \
 		LDFLAGS=-Wl,-O1 LIBS=-lm
-	run -0 make
+	run -0 make V=1
 	output_has "-DFROM_ENVIRONMENT"
 	output_has "-Wl,-O1"
 	output_has "-lm"
@@ -310,7 +310,10 @@ output_has() {
 	make
 	make install DESTDIR="$dest"
 	exists "$dest"/opt/x/tools/checkpointer "$dest"/etc/checkpointer.ini \
-		"$dest"/opt/doc/COPYING "$dest"/opt/x/share/man/man{1/t.1,5/t.5,7/t.7}
+		"$dest"/opt/doc/COPYING "$dest"/opt/x/share/man/man{1/t.1,5/t.5,7/t.7} \
+		"$dest"/opt/x/share/bash-completion/completions/checkpointer \
+		"$dest"/opt/x/share/zsh/site-functions/_checkpointer \
+		"$dest"/opt/x/share/fish/vendor_completions.d/checkpointer.fish
 	[ -x "$dest/opt/x/tools/checkpointer" ]
 	for page in docs/*.[157]; do
 		man=$dest/opt/x/share/man/man${page##*.}/${page##*/}

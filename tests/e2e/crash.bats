@@ -241,6 +241,35 @@ begin_held() {
 	wanted_output
 }
 
+# As Slurm does at the end of a job.
+@test "what makes a dump gets SIGTERM: the dump comes to its end" {
+	local worker
+	begin_held USR1
+	worker=$(pgrep -P "$(keeper_of "$pid")" -x checkpt-worker)
+	# shellcheck disable=SC2046 # words they are
+	kill -TERM "$worker" $(pgrep -P "$worker") $(pgrep -x hold)
+	release go
+	await_state restored
+	want_not "$journal" 'dump failed'
+	touch two
+	ends_with 0
+	wanted_output
+}
+
+# Its death may be that of the command, too, which is stopped in criu's code.
+@test "the command dies of a dump that failed: it goes on from the last one" {
+	begin_held USR1
+	pkill -KILL -x criu
+	await_event 'dump failed'
+	kill -SEGV "$(root_of "$pid")"
+	pkill -KILL -x hold || true
+	await_state restored
+	want err 'the command died of a dump that failed: it goes on from its last checkpoint'
+	touch two
+	ends_with 0
+	wanted_output
+}
+
 @test "the root is killed while it is frozen" {
 	begin_held USR1
 	kill -KILL "$(root_of "$pid")"

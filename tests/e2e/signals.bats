@@ -332,6 +332,35 @@ reporter() {
 	want_same want out
 }
 
+# It goes off while the tree is dumped: see timers.h.
+@test "a timer that ticks goes on ticking" {
+	cat >tick.py <<-'X'
+		import os, signal, time
+		n = 0
+		def tick(*a):
+		    global n
+		    n += 1
+		signal.signal(signal.SIGALRM, tick)
+		signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+		print("ready", flush=True)
+		while not os.path.exists("one"):
+		    time.sleep(0.01)
+		was = n
+		while n < was + 20:
+		    signal.pause()
+		signal.setitimer(signal.ITIMER_REAL, 0)
+		print("ticks")
+	X
+	start -- python3 tick.py
+	await out ready
+	kill -USR1 "$pid"
+	await_state restored
+	touch one
+	ends_with 0
+	printf 'ready\nticks\n' >want
+	want_same want out
+}
+
 @test "an alarm goes off in the next leg" {
 	cat >alarm.py <<-'X'
 		import signal, time

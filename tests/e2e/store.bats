@@ -250,6 +250,22 @@ wrong() {
 	ends_with 0
 }
 
+@test "export: crit understands the images" {
+	local f
+	stopped_chain
+	checkpointer export t 2 x
+	for f in inventory pstree files fs-1 mm-1 core-1 pagemap-1; do
+		for f in "x/$f"*.img; do
+			crit show "$f" >shown || fail "$f: $(<shown)"
+			grep -q '"magic"' shown || fail "$f: $(<shown)"
+		done
+	done
+	run -0 crit x x/ ps
+	[[ $output == *bash* ]]
+	run -0 crit x x/ mems
+	[[ $output == *bin/bash* ]]
+}
+
 @test "export: the sizes are those of the list" {
 	stopped_chain
 	checkpointer export t 1 x

@@ -76,11 +76,11 @@ static unsigned mode_of(int id)
 	return ds.shm_perm.mode;
 }
 
+/* That a child has stopped may be seen, see docs/criu-notes.md. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (sig == SIGCONT || info->si_code == CLD_STOPPED ||
-		info->si_code == CLD_CONTINUED)
+	if (sig == SIGCONT || info->si_code == CLD_CONTINUED)
 		stops = stops + 1;
 }
 

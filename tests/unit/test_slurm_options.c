@@ -164,6 +164,29 @@ static void test_line(void **state)
 	}
 }
 
+/* Nothing is cut at a blank, and what --wrap has is known. */
+static void test_words(void **state)
+{
+	static const char *const words[] = {
+		"-J", "two words", "-p", "a", "my job.sh", "-p", "b", NULL};
+	static const char *const wrap[] = {
+		"--wrap", "srun -p b", "-t", "5", NULL};
+	struct slurm_options *o = slurm_options_new();
+	char *const *script = slurm_options_add_words(o, (char *const *)words);
+
+	(void)state;
+	assert_ptr_equal(script, words + 4);
+	assert_option(o, "job-name", "two words");
+	assert_option(o, "partition", "a");
+	assert_args(o, "-p|b|");
+	assert_null(*slurm_options_add_words(o, (char *const *)wrap));
+	assert_option(o, "wrap", "srun -p b");
+	assert_option(o, "partition", "a");
+	assert_option(o, "time", "5");
+	assert_args(o, "-");
+	slurm_options_free(o);
+}
+
 static void test_script(void **state)
 {
 	static const struct {
@@ -443,6 +466,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_line),
+		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_script),
 		cmocka_unit_test(test_env),
 		cmocka_unit_test(test_precedence),

@@ -118,7 +118,7 @@ static struct dump begin(
 		extra[k].at = 0;
 	}
 	if (d.writer)
-		d.capture = stream_capture(d.writer, f->work, e, n, &err);
+		d.capture = stream_capture(d.writer, f->work, e, n, NULL, &err);
 	if (!d.capture)
 		fail_msg("generation %u: %s", gen, err.text);
 	return d;
@@ -200,7 +200,7 @@ static struct serving serve(const struct fixture *f, unsigned gen)
 
 	assert_non_null(s.reader);
 	f->failure->text[0] = '\0';
-	s.pid = stream_serve(f->work, s.reader, f->failure);
+	s.pid = stream_serve(f->work, s.reader, NULL, NULL, f->failure);
 	assert_true(s.pid > 0);
 	s.sock = criu(f->work, "streamer-serve.sock");
 	return s;
@@ -391,7 +391,7 @@ static void test_nobody_restores(void **state)
 	save(f, 1, &i, 1, 0);
 	r = store_open(f->step, 1, NULL);
 	assert_non_null(r);
-	stream_served(stream_serve(f->work, r, f->failure));
+	stream_served(stream_serve(f->work, r, NULL, NULL, f->failure));
 	assert_int_equal(f->failure->text[0], '\0');
 	store_close(r);
 	free(i.data);
@@ -600,7 +600,7 @@ static void test_a_bad_extra(void **state)
 		assert_int_equal(pipe2(fds[k], O_CLOEXEC), 0);
 		e[k] = (struct capture_extra){names[k], fds[k][0]};
 	}
-	assert_null(stream_capture(w, f->work, e, LEN(e), &err));
+	assert_null(stream_capture(w, f->work, e, LEN(e), NULL, &err));
 	assert_non_null(strstr(err.text, "a/b"));
 	for (size_t k = 0; k < LEN(names); k++) {
 		await_its_end(fds[k][1]);
