@@ -259,11 +259,14 @@ static int why_work(void *arg, struct err *err)
 /* Of what criu has put into a process, when criu itself was killed. */
 static bool died_of_dump(const struct sup *u)
 {
-	static const int signals[] = {SIGPIPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
+	static const int signals[] = {
+		SIGPIPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
 	int sig = WIFSIGNALED(u->status) ? WTERMSIG(u->status) : 0;
+	bool dumps = (u->state == S_SAVING || u->state == S_LEAVING) &&
+		     !u->hook.before.pid;
 	size_t i = 0;
 
-	if (u->state != S_SAVING && u->state != S_LEAVING &&
+	if (!dumps &&
 		(!u->dump_failed || now_mono() - u->dump_failed > AT_ONCE))
 		return false;
 	while (i < LEN(signals) && signals[i] != sig)
