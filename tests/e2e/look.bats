@@ -167,7 +167,7 @@ born() { awk '{ print $22 }' "/proc/$1/stat"; }
 	[ "$output" = "" ]
 	await "$store/step-1/progress" '"done":'
 	says 't: dumping' checkpointer status t
-	[[ $output =~ dumping\ *[0-9]+\ %,\ .*\ of\ about\ .*\ left ]]
+	[[ $output =~ dumping\ *[0-9]+\ %,\ .*\ of\ about\  ]]
 	[ "$(field steps 0 progress kind)" = dump ]
 	[ "$(field steps 0 progress total)" -gt 40000000 ]
 	says 'dumping ' checkpointer status
