@@ -4,7 +4,7 @@
 
 /* clang-format off */
 const char page_style[] =
-	"\n:root { --page: #fff; --text: #222; --faint: #666; --line: #ddd;\n"
+	"\n:root { font-size: 15px; --page: #fff; --text: #222; --faint: #666; --line: #ddd;\n"
 	"  --mark: #eef4fb; --run: #5aa972; --dump: #1f5fa8; --restore: #9b4fa5;\n"
 	"  --other: #9aa3ab; --queue: #dcdfe3; --paused: #eef0f2;\n"
 	"  --unknown: #e8b64c; --bad: #c62828; }\n"
@@ -15,7 +15,7 @@ const char page_style[] =
 	"  --bad: #ff6b5e; } }\n"
 	"body { margin: 0 auto; max-width: 90rem; padding: 1rem 1.5rem;\n"
 	"  background: var(--page); color: var(--text);\n"
-	"  font: 15px/1.45 system-ui, sans-serif; }\n"
+	"  font: 1rem/1.45 system-ui, sans-serif; }\n"
 	"h1 { font-size: 1.6rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }\n"
 	"h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }\n"
 	"h3 { font-size: 1.05rem; margin: 0 0 .5rem; }\n"
@@ -102,7 +102,7 @@ const char page_style[] =
 	"  .ticks span:nth-child(even) { display: none; }\n"
 	"}\n"
 	"@media print {\n"
-	"  body { font-size: 10px; }\n"
+	"  :root { font-size: 10px; }\n"
 	"  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }\n"
 	"}\n";
 
