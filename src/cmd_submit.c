@@ -17,8 +17,7 @@
 /* Slurm keeps the time of --signal in 16 bits. */
 #define SIGNAL_MAX 65535.
 
-/* So much earlier than it was asked for, says sbatch(1), may the signal come.
- */
+/* So much too early, says sbatch(1), may the signal come. */
 #define SIGNAL_EARLY 60.
 
 const char cmd_submit_help[] =

@@ -30,6 +30,7 @@ _checkpointer_value() {
 	case $1 in
 	-d | --dir) _checkpointer_files -d ;;
 	-c | --chain) _checkpointer_offer "$(_checkpointer_chains)" ;;
+	--html) [ -n "$joined" ] && _checkpointer_files -f ;;
 	-i | --interval) _checkpointer_offer auto ;;
 	--isolation) _checkpointer_offer 'auto user none' ;;
 	-s | --set)
@@ -58,20 +59,25 @@ _checkpointer_other() {
 _checkpointer_word() {
 	local options='--time-limit --margin --interval --chain --dir --isolation
 		--set --verbose --quiet --help --version'
-	local commands='batch submit restore report list verify export purge check config'
+	local commands='batch submit restore status dump report list verify export
+		purge check config'
 
 	case $1 in
 	verify | export) options+=' --step' ;;
 	list) options+=' --json' ;;
+	status) options+=' --watch --json' ;;
+	dump) options+=' --leave --no-wait' ;;
+	report) options+=' --timeline --html --json' ;;
 	purge) options+=' --older-than --state --dry-run' ;;
 	check) options+=' --json --for --prove' ;;
 	esac
 	case $1:$cur in
-	submit:* | batch:*) _checkpointer_files -f ;;
+	submit:*) _checkpointer_files -f ;;
 	*:-*) _checkpointer_offer "$options --" ;;
 	:*) _checkpointer_offer "$commands" ;;
+	batch:*) _checkpointer_files -f ;;
 	purge:*) _checkpointer_offer "$(_checkpointer_chains)" ;;
-	restore:* | report:* | list:* | verify:* | export:*)
+	restore:* | status:* | dump:* | report:* | list:* | verify:* | export:*)
 		case $1:$2 in
 		*:0) _checkpointer_offer "$(_checkpointer_chains)" ;;
 		export:2) _checkpointer_files -d ;;
@@ -82,17 +88,17 @@ _checkpointer_word() {
 
 _checkpointer() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local command='' words=0 i
+	local command='' words=0 joined='' i
 
 	# "=" is a word of its own.
 	if [ "$cur" = = ]; then
-		cur=
+		cur='' joined=1
 	elif [ "$prev" = = ]; then
-		prev=${COMP_WORDS[COMP_CWORD - 2]}
+		prev=${COMP_WORDS[COMP_CWORD - 2]} joined=1
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case $command:${COMP_WORDS[i]} in
-		submit:* | batch:*) ;;
+		submit:*) ;;
 		*:--) _checkpointer_other $((i + 1)); return ;;
 		*:-[tmicds] | *:--time-limit | *:--margin | *:--interval | *:--chain | \
 			*:--dir | *:--isolation | *:--set | *:--step | *:--older-than | \
@@ -100,13 +106,14 @@ _checkpointer() {
 			[ "${COMP_WORDS[i + 1]}" != = ] || i=$((i + 1))
 			i=$((i + 1))
 			;;
+		*:=) i=$((i + 1)) ;;
 		*:-*) ;;
 		:*) command=${COMP_WORDS[i]} ;;
 		*) words=$((words + 1)) ;;
 		esac
 	done
 	case $command in
-	submit | batch) _checkpointer_word "$command" 0 ;;
+	submit) _checkpointer_word "$command" 0 ;;
 	*) _checkpointer_value "$prev" || _checkpointer_word "$command" "$words" ;;
 	esac
 }

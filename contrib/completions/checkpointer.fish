@@ -44,16 +44,17 @@ end
 complete -c checkpointer -f
 complete -c checkpointer -n 'contains -- -- (commandline -opc)' -a '(__checkpointer_other)'
 
-set -l commands batch submit restore report list verify export purge check config
+set -l commands batch submit restore status dump report list verify export purge check config
 set -l texts 'run a batch script, leg after leg' 'sbatch, with the options that such a job wants' \
-    'continue a chain' "a chain's legs" 'all chains, or the checkpoints of one' \
+    'continue a chain' 'what is going on now' \
+    'ask for a checkpoint now' "a chain's legs" 'all chains, or the checkpoints of one' \
     'are its checkpoints whole?' 'a checkpoint as plain images of criu' 'remove old chains' \
     'do checkpoints work here?' 'the settings in effect'
 for i in (seq (count $commands))
     complete -c checkpointer -n "__checkpointer_is ''" -a $commands[$i] -d $texts[$i]
 end
 
-set -l own "not __checkpointer_is batch submit; and not contains -- -- (commandline -opc)"
+set -l own "not __checkpointer_is submit; and not contains -- -- (commandline -opc)"
 complete -c checkpointer -n $own -s t -l time-limit -x -d 'length of a leg, without Slurm'
 complete -c checkpointer -n $own -s m -l margin -x -d 'how long before the end the last dump starts'
 complete -c checkpointer -n $own -s i -l interval -x -a auto -d 'a checkpoint every so often'
@@ -67,7 +68,12 @@ complete -c checkpointer -n $own -s h -l help -d 'print a summary'
 complete -c checkpointer -n $own -s V -l version -d 'print the version'
 
 complete -c checkpointer -n '__checkpointer_is verify export' -l step -x -d 'which step'
-complete -c checkpointer -n '__checkpointer_is list check' -l json -d 'for programs'
+complete -c checkpointer -n '__checkpointer_is list check status report' -l json -d 'for programs'
+complete -c checkpointer -n '__checkpointer_is status' -l watch -d 'until the chain has ended'
+complete -c checkpointer -n '__checkpointer_is dump' -l leave -d 'the leg ends with it'
+complete -c checkpointer -n '__checkpointer_is dump' -l no-wait -d 'ask, and do not wait'
+complete -c checkpointer -n '__checkpointer_is report' -l timeline -d 'with a timeline'
+complete -c checkpointer -n '__checkpointer_is report' -l html -d 'as a page'
 complete -c checkpointer -n '__checkpointer_is purge' -l older-than -x -d 'only chains without a change for so long'
 complete -c checkpointer -n '__checkpointer_is purge' -l state -x -d 'only chains in these states' \
     -a 'finished stopped failed died resubmitted empty'
@@ -75,6 +81,6 @@ complete -c checkpointer -n '__checkpointer_is purge' -l dry-run -d 'remove noth
 complete -c checkpointer -n '__checkpointer_is check' -l for -x -d 'how long the command runs'
 complete -c checkpointer -n '__checkpointer_is check' -l prove -d 'dump and restore the command'
 
-complete -c checkpointer -n '__checkpointer_is restore report list verify export purge' \
+complete -c checkpointer -n '__checkpointer_is restore status dump report list verify export purge' \
     -a '(__checkpointer_chains)'
 complete -c checkpointer -n '__checkpointer_is batch submit export' -F

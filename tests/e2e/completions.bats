@@ -79,30 +79,26 @@ completes() {
 	diff -u want got || fail "$shell: ${words[*]}"
 }
 
-# The options that are in the text, long ones.
-options_in() { grep -o -E -e '--[a-z][a-z-]+' <<<"$1" | sort -u; }
-
-commands() {
-	checkpointer --help | sed -n 's/^ .*checkpointer \[OPTION\]\.\.\. \([a-z]*\).*/\1/p' |
-		sed '/^$/d'
+# options_of [COMMAND]: those that its help lists, long ones
+options_of() {
+	checkpointer "$@" --help | sed -n 's/^ *\(-., *\)\{0,1\}\(--[a-z][a-z-]*\).*/\2/p'
 }
 
+commands() { checkpointer --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'; }
+
 knows_all() {
-	local c usage all own more
+	local c all own more
 	words=(checkpointer '')
 	mapfile -t all < <(commands)
-	[ ${#all[@]} -ge 10 ]
+	[ ${#all[@]} -ge 12 ]
 	more='' completes "${all[@]}"
 	words=(checkpointer --)
-	usage=$(checkpointer --help | sed -n '/^  -t/,/^$/p')
-	mapfile -t all < <(options_in "$usage")
-	[ ${#all[@]} -ge 10 ]
+	mapfile -t all < <(options_of)
+	[ ${#all[@]} -ge 11 ]
 	more=1 completes "${all[@]}"
 	for c in $(commands); do
-		case $c in submit | batch) continue ;; esac
-		usage=$(checkpointer "$c" --help | awk -v c="$c" '/^$/ { exit }
-			/\[OPTION\]/ { is = $0 ~ "[.] " c "( |$)" } is')
-		mapfile -t own < <(options_in "$usage")
+		[ "$c" != submit ] || continue
+		mapfile -t own < <(options_of "$c")
 		words=(checkpointer "$c" --)
 		more=1 completes "${all[@]}" "${own[@]}"
 	done
@@ -112,6 +108,7 @@ completes_values() {
 	words=(checkpointer restore o); completes one other
 	words=(checkpointer --chain ot); completes other
 	words=(checkpointer verify on); completes one
+	words=(checkpointer status on); completes one
 	words=(checkpointer purge one ot); completes other
 	words=(checkpointer -s checkpoint.ke); completes checkpoint.keep
 	words=(checkpointer --isolation n); completes none
@@ -134,6 +131,8 @@ completes_values() {
 	completes_values
 	words=(checkpointer --set '=' checkpoint.ke); completes checkpoint.keep
 	words=(checkpointer --isolation '='); completes auto user none
+	words=(checkpointer report --html '=' pa); completes paper
+	words=(checkpointer report --html '=' paper on); completes one
 	words=(checkpointer --dir '=' place restore on); completes one
 }
 

@@ -20,7 +20,8 @@ setup_file() {
 	mkdir -p "$shared/package/src"
 	tar -c -C "$top" VERSION Makefile configure README.md ChangeLog COPYING src \
 		conf docs contrib tests/unit | tar -x -C "$shared/package/src" --no-same-owner
-	cluster run n0 env DEB_BUILD_OPTIONS="noopt nocheck parallel=$(nproc)" \
+	cluster run n0 env DEB_CFLAGS_APPEND=-g0 \
+		DEB_BUILD_OPTIONS="noopt nocheck nostrip parallel=$(nproc)" \
 		/shared/package/src/contrib/package-deb /shared/package -b -d \
 		>"$shared/package/log" 2>&1 || { tail -n 40 "$shared/package/log"; return 1; }
 	for n in n0 n1 n2 n3; do

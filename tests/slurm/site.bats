@@ -17,7 +17,7 @@ setup_file() {
 	own_cluster site || return
 	cluster conf --file "$scripts/cli_filter.lua" --file "$scripts/job_submit.lua" \
 		--file "$scripts/epilog.sh" JobRequeue=0 JobSubmitPlugins=lua \
-		CliFilterPlugins=cli_filter/lua Epilog=/etc/slurm/epilog.sh
+		Epilog=/etc/slurm/epilog.sh
 }
 teardown_file() { cluster down; }
 
@@ -30,7 +30,20 @@ asked() {
 	[ -n "$job" ] || fail "$said"
 }
 
+@test "slurmctld lets such a job be requeued whoever submits it, and its successors" {
+	write script.sh <<-'X'
+		#!/bin/bash
+		checkpointer -- bash piece.sh A 0 g1
+	X
+	start script.sh
+	[ "$(job_field "$job" Requeue)" = 1 ]
+	leave A g1
+	[ "$(job_field "$job" Requeue)" = 1 ]
+	ends_as COMPLETED 0:0
+}
+
 @test "jobs with checkpointer get the signal and may be requeued, others not" {
+	cluster conf CliFilterPlugins=cli_filter/lua
 	write with <<-'X'
 		#!/bin/bash
 		#SBATCH --time=1:00:00
@@ -51,21 +64,6 @@ asked() {
 	[ "$signal $requeue" = ' 0' ]
 	asked --wrap 'checkpointer -- true'
 	[ "$signal $requeue" = 'B:USR1@600 1' ]
-}
-
-@test "slurmctld lets such a job be requeued whoever submits it, and its successors" {
-	# What sbatch's own plugin would have done is undone.
-	cluster conf CliFilterPlugins=
-	write script.sh <<-'X'
-		#!/bin/bash
-		checkpointer -- bash piece.sh A 0 g1
-	X
-	start script.sh
-	[ "$(job_field "$job" Requeue)" = 1 ]
-	leave A g1
-	[ "$(job_field "$job" Requeue)" = 1 ]
-	ends_as COMPLETED 0:0
-	cluster conf CliFilterPlugins=cli_filter/lua
 }
 
 # On n1: as alice, or a look at a path
