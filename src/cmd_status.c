@@ -83,6 +83,7 @@ static json_t *look(const struct chain *c, struct err *err)
 	if (status_job_runs_elsewhere(status)) {
 		json_decref(status);
 		status = status_of(c->id, lines, CHAIN_RUNNING);
+		json_object_set_new(status, "unlocked", json_true());
 	}
 	json_decref(lines);
 	look_at_steps(c, status);

@@ -31,7 +31,10 @@ const char cmd_submit_help[] =
 	"\n"
 	"OPTIONs, in front of `submit', are those of checkpointer, and hold in the\n"
 	"job, too; -v shows the line. See checkpointer(1), and sbatch(1) for\n"
-	"SBATCH-OPTIONs.\n";
+	"SBATCH-OPTIONs.\n"
+	"\n"
+	"Example:\n"
+	"  checkpointer -m 10m submit --time=1:00:00 job.sh\n";
 
 struct submit {
 	const struct config *cfg;

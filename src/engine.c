@@ -399,7 +399,7 @@ static pid_t start_dump(
 }
 
 int engine_dump(const struct engine *e, pid_t root, bool stop,
-	const json_t *outside, int (*frozen)(void *), void *arg,
+	const json_t *outside, int (*frozen)(void *), void *arg, bool *killed,
 	struct err *err)
 {
 	struct command c = {.e = e,
@@ -412,6 +412,7 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 
 	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {
 		status = attend(&a, err);
+		*killed = status > 0 && WIFSIGNALED(status);
 		if (status)
 			criu_log_explain_file(e->work, ENGINE_DUMP_LOG, e->keep,
 				"the dump failed", err);

@@ -211,6 +211,7 @@ static bool begin_worker(struct self *k)
 	sigset_t mask;
 
 	memset(k->result, 0, sizeof(*k->result));
+	k->result->killed = true;
 	err_set(&k->result->err, 0, "the worker was killed");
 	k->worker = fork();
 	if (k->worker < 0) {

@@ -37,13 +37,16 @@ double progress_left(const struct progress *p)
 {
 	double rate = progress_rate(p);
 
-	if (p->to_disk || p->done >= p->total || rate <= 0)
+	/* What has only just begun tells nothing of the rest. */
+	if (p->to_disk || p->done >= p->total || rate <= 0 ||
+		!progress_percent(p))
 		return 0;
 	return (double)(p->total - p->done) / rate;
 }
 
 const char *progress_text(const struct progress *p, char buf[128])
 {
+	const char *about = p->restore ? "" : "about ";
 	char done[32], total[32], rate[32], left[32];
 
 	show_size(p->done, done);
@@ -53,9 +56,12 @@ const char *progress_text(const struct progress *p, char buf[128])
 	else if (p->done >= p->total)
 		/* The guess was too low, or there is none. */
 		snprintf(buf, 128, "%s, %s/s", done, rate);
+	else if (progress_left(p) <= 0)
+		snprintf(buf, 128, "%u %%, %s of %s%s", progress_percent(p),
+			done, about, show_size(p->total, total));
 	else
 		snprintf(buf, 128, "%u %%, %s of %s%s, %s/s, %s left",
-			progress_percent(p), done, p->restore ? "" : "about ",
+			progress_percent(p), done, about,
 			show_size(p->total, total), rate,
 			show_duration(progress_left(p), left));
 	return buf;

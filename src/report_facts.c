@@ -12,7 +12,7 @@ const char *const span_name[N_SPAN_KINDS] = {
 	[SPAN_RUN] = "computing",
 	[SPAN_DUMP] = "checkpoints",
 	[SPAN_RESTORE] = "restoring",
-	[SPAN_OTHER] = "starting and stopping",
+	[SPAN_OTHER] = "everything else",
 	[SPAN_QUEUE] = "waiting in the queue",
 	[SPAN_PAUSED] = "waiting to be continued",
 	[SPAN_UNKNOWN] = "not known",
@@ -443,19 +443,27 @@ static double covered(const struct span *s, size_t n, unsigned kinds)
 	return sum;
 }
 
+/* Between and before its steps a script does work of its own. */
+static void add_leg(
+	struct report_sums *sums, const struct report *r, const struct leg *l)
+{
+	const struct span *s = r->spans + l->spans;
+	double before = 0, now;
+
+	for (unsigned k = SPAN_RUN; k < SPAN_OTHER; k++) {
+		now = covered(s, l->n_spans, (2U << k) - 1);
+		sums->of[k] += now - before;
+		before = now;
+	}
+	sums->of[SPAN_OTHER] += l->to - l->from - before;
+	for (unsigned k = SPAN_OTHER + 1; k < N_SPAN_KINDS; k++)
+		sums->of[k] += covered(s, l->n_spans, 1U << k);
+}
+
 static void sum_up(struct report *r)
 {
-	for (size_t i = 0; i < r->n_legs; i++) {
-		const struct leg *l = &r->legs[i];
-		double before = 0, now;
-
-		for (unsigned k = 0; k < N_SPAN_KINDS; k++) {
-			now = covered(
-				r->spans + l->spans, l->n_spans, (2U << k) - 1);
-			r->sums.of[k] += now - before;
-			before = now;
-		}
-	}
+	for (size_t i = 0; i < r->n_legs; i++)
+		add_leg(&r->sums, r, &r->legs[i]);
 	for (size_t i = 0; i < r->n_visits; i++)
 		r->sums.moves += r->visits[i].moved;
 }

@@ -12,14 +12,15 @@
 #include "err.h"
 
 /*
- * All time of a chain is in spans. Where steps run side by side, so do their
- * spans; then what stands first here counts for the sums.
+ * The time of steps, and that between legs, is in spans. Where steps run side
+ * by side, so do their spans; then what stands first here counts for the sums.
  */
 enum span_kind {
 	SPAN_RUN,
 	SPAN_DUMP,
 	SPAN_RESTORE,
-	SPAN_OTHER,   /* set up, or stopped while the successor is submitted */
+	SPAN_OTHER,   /* set up, or stopped while the successor is submitted;
+			 in the sums also what a script does between steps */
 	SPAN_QUEUE,   /* between legs: the next one is submitted */
 	SPAN_PAUSED,  /* between legs: until somebody began the next one */
 	SPAN_UNKNOWN, /* the leg died without a word, at some time in it */

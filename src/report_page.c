@@ -4,7 +4,7 @@
 
 /* clang-format off */
 const char page_style[] =
-	"\n:root { --page: #fff; --text: #222; --faint: #666; --line: #ddd;\n"
+	"\n:root { font-size: 15px; --page: #fff; --text: #222; --faint: #666; --line: #ddd;\n"
 	"  --mark: #eef4fb; --run: #5aa972; --dump: #1f5fa8; --restore: #9b4fa5;\n"
 	"  --other: #9aa3ab; --queue: #dcdfe3; --paused: #eef0f2;\n"
 	"  --unknown: #e8b64c; --bad: #c62828; }\n"
@@ -15,7 +15,7 @@ const char page_style[] =
 	"  --bad: #ff6b5e; } }\n"
 	"body { margin: 0 auto; max-width: 90rem; padding: 1rem 1.5rem;\n"
 	"  background: var(--page); color: var(--text);\n"
-	"  font: 15px/1.45 system-ui, sans-serif; }\n"
+	"  font: 1rem/1.45 system-ui, sans-serif; }\n"
 	"h1 { font-size: 1.6rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }\n"
 	"h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }\n"
 	"h3 { font-size: 1.05rem; margin: 0 0 .5rem; }\n"
@@ -57,7 +57,7 @@ const char page_style[] =
 	".head b, .head i { font-weight: normal; }\n"
 	".row { color: inherit; text-decoration: none; border-radius: 3px;\n"
 	"  font-variant-numeric: tabular-nums; }\n"
-	".row b { font-weight: 600; text-align: right; }\n"
+	".row b { font-weight: 600; text-align: right; white-space: nowrap; }\n"
 	".head b { text-align: right; }\n"
 	".row i, .head i { font-style: normal; overflow: hidden;\n"
 	"  text-overflow: ellipsis; white-space: nowrap; }\n"
@@ -95,14 +95,14 @@ const char page_style[] =
 	"  .js .row, .js .head { grid-template-columns:\n"
 	"    6.5rem 5rem 6.5rem minmax(6rem, 1fr) 6rem 6.5rem; }\n"
 	"}\n"
-	"@media (max-width: 55rem) {\n"
-	"  .row, .head { grid-template-columns: 4rem minmax(6rem, 1fr) 6rem; }\n"
+	"@media screen and (max-width: 55rem) {\n"
+	"  .row, .head { grid-template-columns: 6rem minmax(6rem, 1fr) 6rem; }\n"
 	"  .row i, .head i, .row span:nth-of-type(1), .row span:last-child,\n"
 	"  .head span:nth-of-type(1), .head span:last-child { display: none; }\n"
 	"  .ticks span:nth-child(even) { display: none; }\n"
 	"}\n"
 	"@media print {\n"
-	"  body { font-size: 10px; }\n"
+	"  :root { font-size: 10px; }\n"
 	"  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }\n"
 	"}\n";
 

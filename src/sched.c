@@ -93,7 +93,7 @@ static int send_errand(struct errand *e, struct err *err)
 	if (has_ended(&h, &status))
 		ret = helper_done(&h, status, err);
 	else
-		ret = err_set(err, ETIMEDOUT, "ask %s", e->s->name);
+		ret = err_set(err, 0, "%s does not answer", e->s->name);
 	munmap(h.shared, sizeof(*h.shared));
 	return ret;
 }

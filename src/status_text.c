@@ -231,6 +231,11 @@ void status_print(const json_t *status, double now, bool terminal, FILE *out)
 	print_state(text_of(status, "state"), terminal, out);
 	fprintf(out, ", last change %s\n", ago(changed, now, when));
 	print_leg(status, now, out);
+	if (json_is_true(json_object_get(status, "unlocked")))
+		row(out, "note",
+			"no lock of it is seen here, but its job runs, as %s "
+			"says",
+			text_of(status, "scheduler"));
 	print_steps(status, now, terminal, out);
 	print_successor(status, now, out);
 	print_advice(status, out);

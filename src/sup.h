@@ -46,7 +46,7 @@ struct sup {
 	bool unanswered;       /* the last submission may have been accepted */
 	unsigned end_requests; /* to end: a second one is not discussed */
 	bool died;           /* the command has, of what seems to end the job */
-	bool of_dump;        /* it died of a dump that failed */
+	bool of_dump;        /* it died of a dump that was killed */
 	bool why_later;      /* ask why when the asker is back */
 	const char *to_show; /* a state; NULL: none, when the shower is back */
 	bool gone;           /* the command ended while submitting */
@@ -54,7 +54,7 @@ struct sup {
 	int result;          /* exit status of the supervisor, or -1: status */
 	bool quits;          /* as soon as no hook runs any more */
 	double dump_seconds; /* of the slowest dump so far */
-	double dump_failed;  /* when the last one did (now_mono()); 0: none */
+	double dump_killed;  /* when one was (now_mono()); 0: never */
 	struct {
 		double cost, whole; /* of the last dump that went on; 0: none */
 		double told;        /* interval that the user knows; 0: none */

@@ -24,7 +24,7 @@ void sup_timer(struct sup *u, ev_timer *t, double seconds)
 /* Seconds; slurmd itself grants no more than KillWait, 30 by default. */
 #define ANSWER_WAIT 5
 
-/* What dies of a failed dump does so within this time, in s. */
+/* What dies of a killed dump does so within this time, in s. */
 #define AT_ONCE 10
 
 void sup_question(struct sup *u, int (*work)(void *arg, struct err *err),
@@ -259,12 +259,12 @@ static int why_work(void *arg, struct err *err)
 /* Of what criu has put into a process, when criu itself was killed. */
 static bool died_of_dump(const struct sup *u)
 {
-	static const int signals[] = {SIGPIPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
+	static const int signals[] = {
+		SIGPIPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
 	int sig = WIFSIGNALED(u->status) ? WTERMSIG(u->status) : 0;
 	size_t i = 0;
 
-	if (u->state != S_SAVING && u->state != S_LEAVING &&
-		(!u->dump_failed || now_mono() - u->dump_failed > AT_ONCE))
+	if (!u->dump_killed || now_mono() - u->dump_killed > AT_ONCE)
 		return false;
 	while (i < LEN(signals) && signals[i] != sig)
 		i++;
@@ -291,7 +291,7 @@ static void told_why_it_died(struct sup *u, enum ending why)
 	if (why == ENDING_CANCELLED || (why == ENDING_STOPPED && !u->of_dump))
 		sup_post(u, E_EXITED);
 	else if (u->of_dump)
-		go_on_from_last(u, "the command died of a dump that failed");
+		go_on_from_last(u, "the command died of a dump that was killed");
 	else
 		go_on_from_last(u, "the command was killed as the job ends");
 }

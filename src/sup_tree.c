@@ -288,7 +288,8 @@ static void handle(struct sup *u, const struct report *r)
 		sup_post(u, E_START_FAILED);
 		break;
 	case R_DUMP_FAILED:
-		u->dump_failed = now_mono();
+		if (r->result.killed)
+			u->dump_killed = now_mono();
 		/* fall through */
 	case R_RESTORE_FAILED:
 		sup_reason(u, "%s", r->result.err.text);

@@ -201,7 +201,7 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	if (!a->capture)
 		return -1;
 	ret = engine_dump(e, d->root, d->leave && !a->stop, outside,
-		while_frozen, a, &r->err);
+		while_frozen, a, &r->criu_killed, &r->err);
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
@@ -406,5 +406,6 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		r->rss = (uint64_t)usage.ru_maxrss * 1024;
+	r->killed = r->criu_killed;
 	_exit(!r->ok);
 }

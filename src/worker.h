@@ -19,6 +19,8 @@
 /* What a worker has to tell; lies in memory that it shares with the keeper. */
 struct worker_result {
 	bool ok;
+	/* A signal has ended the worker, or criu. */
+	bool killed, criu_killed;
 	struct store_cost cost; /* dump: size of the generation */
 	double seconds;         /* how long it took, commit included */
 	double frozen;  /* dump: seconds that the tree did not run; for a

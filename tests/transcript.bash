@@ -58,15 +58,22 @@ split_document() {
 }
 
 # mark BLOCK WORD: what stands behind this word in a comment above the block
-mark() { sed -n "s/^$2 *//p" "$1.marks"; }
+mark() {
+	local line
+	while IFS= read -r line; do
+		[[ $line != "$2 "* ]] || echo "${line#"$2 "}"
+	done <"$1.marks"
+}
 
 # kind_of BLOCK: transcript, file, unrun, or nothing
 kind_of() {
+	local line
+	read -r line <"$1"
 	if [ -n "$(mark "$1" 'not run:')" ]; then
 		echo unrun
 	elif [ -n "$(mark "$1" file)" ]; then
 		echo file
-	elif head -n 1 "$1" | grep -q '^\$ '; then
+	elif [[ $line == '$ '* ]]; then
 		echo transcript
 	fi
 }
@@ -112,7 +119,7 @@ write_script() {
 
 write_block() {
 	[ "$3" = "$script_place" ] || [ "$2" = file ] || return 0
-	[ -z "$(mark "$1" await)" ] || printf 'await %s || exit\n' "$(mark "$1" await)"
+	mark "$1" await | sed 's/.*/await & || exit/'
 	case $2 in
 	file)
 		printf "cat >'%s' <<'END OF FILE'\n" "$(mark "$1" file)"
@@ -179,10 +186,11 @@ want_shown() {
 	local n bad=0
 	for ((n = 1; ; n++)); do
 		[ -e ".wanted/$n.text" ] || break
-		matches ".wanted/$n.text" ".shown/$n" "$1" && continue
+		[ -e ".shown/$n" ] &&
+			matches ".wanted/$n.text" ".shown/$n" "$1" && continue
 		bad=1
 		echo "--- $(<".wanted/$n.what")"
-		cat ".shown/$n" || echo "(was not reached)"
+		cat ".shown/$n" 2>/dev/null || echo "(was not reached)"
 	done
 	[ "$n" -gt 1 ] || fail "there is no command in the document"
 	return "$bad"

@@ -257,14 +257,14 @@ begin_held() {
 }
 
 # Its death may be that of the command, too, which is stopped in criu's code.
-@test "the command dies of a dump that failed: it goes on from the last one" {
+@test "the command dies of a dump that was killed: it goes on from the last one" {
 	begin_held USR1
 	pkill -KILL -x criu
 	await_event 'dump failed'
 	kill -SEGV "$(root_of "$pid")"
 	pkill -KILL -x hold || true
 	await_state restored
-	want err 'the command died of a dump that failed: it goes on from its last checkpoint'
+	want err 'the command died of a dump that was killed: it goes on from its last checkpoint'
 	touch two
 	ends_with 0
 	wanted_output

@@ -51,8 +51,8 @@ told() {
 	ends_with 0
 	grep 'criu 3.11.*apt install criu.*--set criu.binary=' err
 	rm one
-	start -s criu.binary=/bin/true -- bash gated.sh one
-	await err 'no criu'
+	start_plain checkpointer -c u -s criu.binary=/bin/true -- bash gated.sh one
+	await err 'is no criu'
 	touch one
 	ends_with 0
 	grep '/bin/true --version.*no criu.*apt install criu' err

@@ -52,12 +52,12 @@ holding() {
 	until ! flock -n "$store/lease" true; do :; done
 }
 
-# begun PID BORN: what a supervisor writes first
+# begun PID BORN [HOST]: what a supervisor writes first
 begun() {
-	printf '{"t":%s,"event":"state","leg":1,"step":1,"state":"%s",%s}\n' \
-		"$(date +%s)" running "\"on\":\"started\",\"host\":\"$(hostname)\",
-		\"pid\":$1,\"born\":$2,\"save\":\"USR2\",\"leave\":\"USR1\"" |
-		tr -d '\n\t'
+	local state='{"t":2,"event":"state","leg":1,"step":1,"on":"started"'
+	echo "$state,\"state\":\"starting\",\"host\":\"${3:-$(hostname)}\",\"pid\":$1," \
+		"\"born\":$2,\"save\":\"USR2\",\"leave\":\"USR1\"}"
+	echo "$state,\"state\":\"running\"}"
 }
 
 born() { awk '{ print $22 }' "/proc/$1/stat"; }
@@ -147,32 +147,32 @@ born() { awk '{ print $22 }' "/proc/$1/stat"; }
 @test "status --watch: a line for each leg and state, until the end" {
 	gated
 	checkpointer status t --watch >watch 3>&- &
-	started+=("$!")
+	local watcher=$!
+	started+=("$watcher")
 	await watch 'leg 1  running'
 	run -0 checkpointer dump t --leave
 	await watch 'leg 2  restored'
 	touch one
 	ends_with 0
 	await watch 'leg 2  finished'
-	gone "${started[0]}"
+	gone "$watcher"
 	run ! grep -v '^..:..:..  t  leg [12]  [a-z]*$' watch
 }
 
 @test "a slow dump tells how far it is, and leaves nothing of it" {
 	start -s checkpoint.compression=zstd -s checkpoint.compression_level=19 \
-		-s checkpoint.threads=1 -- python3 big.py 80 one
+		-s checkpoint.threads=1 -- python3 big.py 40 one
 	await out ready
 	run -0 checkpointer dump t --no-wait
 	[ "$output" = "" ]
 	await "$store/step-1/progress" '"done":'
 	says 't: dumping' checkpointer status t
-	[[ $output =~ dumping\ *[0-9]+\ %,\ .*\ of\ about\ .*\ left ]]
+	[[ $output =~ dumping\ *[0-9]+\ %,\ .*\ of\ about\  ]]
 	[ "$(field steps 0 progress kind)" = dump ]
-	[ "$(field steps 0 progress total)" -gt 80000000 ]
+	[ "$(field steps 0 progress total)" -gt 40000000 ]
 	says 'dumping ' checkpointer status
 	[[ $output == *' %'* ]]
 	await err 'checkpoint 1 of t:'
-	await err 'checkpointer: dumping: [0-9]* %, .* of about .* left$'
 	[ ! -e "$store/step-1/progress" ]
 	touch one
 	ends_with 0
@@ -305,6 +305,6 @@ born() { awk '{ print $22 }' "/proc/$1/stat"; }
 @test "dump: on another machine, and no batch system to ask" {
 	holding '{"t":1,"event":"leg","leg":1,"scheduler":"local"}' \
 		'{"t":1,"event":"step","leg":1,"step":1,"argv":["a"]}' \
-		"$(begun 1 1 | sed "s/$(hostname)/elsewhere/")"
+		"$(begun 1 1 elsewhere)"
 	wrong 69 'it runs on elsewhere: ask there' dump t
 }

@@ -29,6 +29,9 @@ static void test_text(void **state)
 			 .done = 50 * MB,
 			 .total = 100 * MB},
 			50, "50 %, 50 MB of 100 MB, 50 MB/s, 1 s left"},
+		/* It has only just begun. */
+		{{.began = 100, .now = 101, .done = 69, .total = 100 * MB}, 0,
+			"0 %, 69 B of about 100 MB"},
 		/* It is more than was thought. */
 		{{.began = 100, .now = 102, .done = 140 * MB, .total = 99 * MB},
 			99, "140 MB, 70 MB/s"},
@@ -42,9 +45,9 @@ static void test_text(void **state)
 			99, "100 MB read, waiting for the disk"},
 		/* No time has passed, or the clock was set back. */
 		{{.began = 100, .now = 100, .done = 1 * MB, .total = 2 * MB},
-			50, "50 %, 1.0 MB of about 2.0 MB, 0 B/s, 0 s left"},
+			50, "50 %, 1.0 MB of about 2.0 MB"},
 		{{.began = 100, .now = 90, .done = 1 * MB, .total = 2 * MB}, 50,
-			"50 %, 1.0 MB of about 2.0 MB, 0 B/s, 0 s left"},
+			"50 %, 1.0 MB of about 2.0 MB"},
 	};
 	char text[128];
 

@@ -323,6 +323,24 @@ static void test_stopped(void **state)
 	report_free(&r);
 }
 
+/* A script has work of its own before, between and behind its steps. */
+static void test_script(void **state)
+{
+	struct report r = read_words(
+		"0:chain 10:L1@n1 20:S1 20:1=starting/started "
+		"21:1=running/started 30:1=finished/command_ended 50:S2 "
+		"50:2=starting/started 51:2=running/started "
+		"60:2=finished/command_ended",
+		0);
+
+	(void)state;
+	same(r.sums.total, 50);
+	same(r.sums.of[SPAN_RUN], 18);
+	same(r.sums.of[SPAN_OTHER], 32);
+	whole(&r);
+	report_free(&r);
+}
+
 static void test_steps(void **state)
 {
 	/* One after the other, then two side by side. */
@@ -647,6 +665,7 @@ int main(void)
 		cmocka_unit_test(test_older_generation),
 		cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_script),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_late_line),

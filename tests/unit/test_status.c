@@ -132,6 +132,10 @@ static void test_running(void **state)
 		     "in 11 min 30 s\n");
 	want_text(s, "checkpoint  1: 2.0 MB in 2 s, 8 s ago\n");
 	want_text(s, "next        checkpoint in 3 min 10 s\n");
+	json_object_set_new(s, "unlocked", json_true());
+	want_text(s,
+		"note        no lock of it is seen here, but its job runs, "
+		"as slurm says\n");
 	json_decref(s);
 }
 

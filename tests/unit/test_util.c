@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <sys/stat.h>
 
 #include "util.h"
@@ -237,6 +238,29 @@ static void test_did_you_mean(void **state)
 			assert_null(near);
 	}
 	assert_null(did_you_mean("margin", NULL, 0));
+}
+
+static void test_moment(void **state)
+{
+	struct tm tm = {.tm_year = 126,
+		.tm_mon = 0,
+		.tm_mday = 1,
+		.tm_hour = 14,
+		.tm_min = 2,
+		.tm_sec = 31,
+		.tm_isdst = -1};
+	double t = (double)mktime(&tm);
+	char buf[32];
+
+	(void)state;
+	assert_string_equal(show_moment(t, t + 60, buf), "14:02:31");
+	assert_string_equal(
+		show_moment(t, t + 12 * 3600, buf), "yesterday 14:02");
+	assert_string_equal(show_moment(t, t + 72 * 3600, buf), "01 Jan 14:02");
+	/* Yesterday may be of the year before; a day before that is not. */
+	assert_string_equal(show_moment(t - 86400, t, buf), "yesterday 14:02");
+	assert_string_equal(
+		show_moment(t - 2 * 86400, t, buf), "30 Dec 2025 14:02");
 }
 
 static void test_show(void **state)
@@ -482,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_parse_size),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_did_you_mean),
+		cmocka_unit_test(test_moment),
 		cmocka_unit_test(test_show),
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_clocks),
