@@ -108,7 +108,8 @@ command_names() {
 @test "so does each help text" {
 	local c
 	checkpointer --help >help
-	for c in $(command_names); do
+	# That of submit speaks of sbatch's options.
+	for c in $(command_names | grep -vx submit); do
 		checkpointer "$c" --help >>help
 	done
 	long_options | while read -r line; do
