@@ -46,8 +46,8 @@ int engine_find(const char *name, char *path, size_t size, struct err *err);
  * called when all images are written and the tree is still frozen; if it
  * returns non-zero the dump fails. Afterwards the tree runs on, or is left
  * stopped (by SIGSTOP) if stop is set. On failure it runs on, and *err holds
- * the reason in one sentence; *killed tells if criu has died of a signal, and so
- * the tree may, too.
+ * the reason in one sentence; *killed tells if criu has died of a signal, and
+ * so the tree may, too.
  */
 int engine_dump(const struct engine *e, pid_t root, bool stop,
 	const json_t *outside, int (*frozen)(void *), void *arg, bool *killed,

@@ -264,7 +264,7 @@ static bool died_of_dump(const struct sup *u)
 	int sig = WIFSIGNALED(u->status) ? WTERMSIG(u->status) : 0;
 	size_t i = 0;
 
-	if (!u->dump_killed || now_mono() - u->dump_killed > AT_ONCE)
+	if (u->dump_killed <= 0 || now_mono() - u->dump_killed > AT_ONCE)
 		return false;
 	while (i < LEN(signals) && signals[i] != sig)
 		i++;
@@ -291,7 +291,8 @@ static void told_why_it_died(struct sup *u, enum ending why)
 	if (why == ENDING_CANCELLED || (why == ENDING_STOPPED && !u->of_dump))
 		sup_post(u, E_EXITED);
 	else if (u->of_dump)
-		go_on_from_last(u, "the command died of a dump that was killed");
+		go_on_from_last(
+			u, "the command died of a dump that was killed");
 	else
 		go_on_from_last(u, "the command was killed as the job ends");
 }

@@ -149,8 +149,23 @@ static bool is_in(uint64_t mask, uint64_t sig)
 	return sig > 0 && sig <= 64 && mask >> (sig - 1) & 1;
 }
 
-enum { ISEC = 1, IUSEC, VSEC, VUSEC, N_ITIMER };
-enum { SIGNO = 3, NOTIFY, P_ISEC = 7, P_INSEC, P_VSEC, P_VNSEC, N_POSIX };
+/* By their numbers in timer.proto. */
+enum {
+	ISEC = 1,
+	IUSEC = 2,
+	VSEC = 3,
+	VUSEC = 4,
+	N_ITIMER = 5
+};
+enum {
+	SIGNO = 3,
+	NOTIFY = 4,
+	P_ISEC = 7,
+	P_INSEC = 8,
+	P_VSEC = 9,
+	P_VNSEC = 10,
+	N_POSIX = 11
+};
 
 /* Of a periodic one the kernel tells how long it is to the next time. */
 static bool mend_posix(struct message m, uint64_t pending)

@@ -27,8 +27,8 @@ json_t *timers_pending(pid_t root);
 uint64_t timers_pending_of(const json_t *list, pid_t pid);
 
 /*
- * Set the timers of an image core-PID.img that have gone off: see core.proto and
- * timer.proto of CRIU. What is not understood is left alone.
+ * Set the timers of an image core-PID.img that have gone off: see core.proto
+ * and timer.proto of CRIU. What is not understood is left alone.
  */
 void timers_mend(unsigned char *image, size_t size, uint64_t pending);
 

@@ -171,8 +171,8 @@ static json_t *make_manifest(const struct worker_dump *d,
 				"last_pid", (int)capsule_last_pid(), "network",
 				c->network.record, "outside", outside,
 				"written", a->written, "threads", a->threads,
-				"pending", a->pending,
-				"private", private_list(&c->private)))) {
+				"pending", a->pending, "private",
+				private_list(&c->private)))) {
 		json_decref(m);
 		return NULL;
 	}

@@ -254,11 +254,9 @@ wrong() {
 	local f
 	stopped_chain
 	checkpointer export t 2 x
-	for f in inventory pstree files fs-1 mm-1 core-1 pagemap-1; do
-		for f in "x/$f"*.img; do
-			crit show "$f" >shown || fail "$f: $(<shown)"
-			grep -q '"magic"' shown || fail "$f: $(<shown)"
-		done
+	for f in x/{inventory,pstree,files,fs-1*,mm-1*,core-1*,pagemap-1*}.img; do
+		crit show "$f" >shown || fail "$f: $(<shown)"
+		grep -q '"magic"' shown || fail "$f: $(<shown)"
 	done
 	run -0 crit x x/ ps
 	[[ $output == *bash* ]]

@@ -14,7 +14,7 @@
 #include "timers.h"
 #include "util.h"
 
-#define BIT(sig) (UINT64_C(1) << ((sig)-1))
+#define BIT(sig) (UINT64_C(1) << ((sig) - 1))
 
 /* --- images, written as CRIU does --- */
 
@@ -139,8 +139,7 @@ static void test_posix(void **state)
 /* Whatever it is, nothing behind its end is touched. */
 static void test_damaged(void **state)
 {
-	const struct bytes ticks = itimer(0, 7, 0),
-			   usr = posix(SIGUSR1, 0, 0);
+	const struct bytes ticks = itimer(0, 7, 0), usr = posix(SIGUSR1, 0, 0);
 	struct bytes m = core(&ticks, &usr);
 
 	(void)state;
@@ -179,8 +178,8 @@ static void test_pending(void **state)
 	list = timers_pending(child);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	assert_int_equal(timers_pending_of(list, child),
-		BIT(SIGALRM) | BIT(SIGUSR2));
+	assert_int_equal(
+		timers_pending_of(list, child), BIT(SIGALRM) | BIT(SIGUSR2));
 	assert_int_equal(timers_pending_of(list, child + 1), 0);
 	assert_int_equal(timers_pending_of(NULL, child), 0);
 	json_decref(list);
