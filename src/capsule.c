@@ -26,8 +26,11 @@ static const uint64_t tar_caps = CAP_BIT(CAP_DAC_OVERRIDE) |
 				 CAP_BIT(CAP_DAC_READ_SEARCH) |
 				 CAP_BIT(CAP_FOWNER);
 
+/* With kernel.yama.ptrace_scope = 1, only CAP_SYS_PTRACE lets criu seize. */
 static const uint64_t criu_caps = CAP_BIT(CAP_CHECKPOINT_RESTORE) |
-				  CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_NET_ADMIN);
+				  CAP_BIT(CAP_SETPCAP) |
+				  CAP_BIT(CAP_NET_ADMIN) |
+				  CAP_BIT(CAP_SYS_PTRACE);
 
 static bool is_root(void)
 {
@@ -148,14 +151,12 @@ static int keep_caps(bool user_ns, uint64_t caps, struct err *err)
 
 int capsule_lend_caps(const struct capsule *c, bool lend, struct err *err)
 {
-	const uint64_t caps = criu_caps | CAP_BIT(CAP_SYS_PTRACE);
-
 	if (!c->has_user_ns)
 		return 0;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ||
-		set_caps(all_caps(), lend ? caps : 0))
+		set_caps(all_caps(), lend ? criu_caps : 0))
 		return err_set(err, errno, "lend capabilities");
-	return lend ? raise_ambient(caps, err) : 0;
+	return lend ? raise_ambient(criu_caps, err) : 0;
 }
 
 int capsule_keep_tar_caps(bool user_ns, struct err *err)
