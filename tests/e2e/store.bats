@@ -514,7 +514,8 @@ random_memory() {
 	kill -USR2 "$pid"
 	await_event 'dump failed'
 	want err 'max_size leaves room for'
-	[ -z "$(ls "$store/step-1")" ]
+	# criu may have had a word to say.
+	[ -z "$(ls --ignore=dump.log "$store/step-1")" ]
 	touch one
 	ends_with 0
 	want out 67108864
