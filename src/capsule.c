@@ -27,10 +27,9 @@ static const uint64_t tar_caps = CAP_BIT(CAP_DAC_OVERRIDE) |
 				 CAP_BIT(CAP_FOWNER);
 
 /* With kernel.yama.ptrace_scope = 1, only CAP_SYS_PTRACE lets criu seize. */
-static const uint64_t criu_caps = CAP_BIT(CAP_CHECKPOINT_RESTORE) |
-				  CAP_BIT(CAP_SETPCAP) |
-				  CAP_BIT(CAP_NET_ADMIN) |
-				  CAP_BIT(CAP_SYS_PTRACE);
+static const uint64_t criu_caps =
+	CAP_BIT(CAP_CHECKPOINT_RESTORE) | CAP_BIT(CAP_SETPCAP) |
+	CAP_BIT(CAP_NET_ADMIN) | CAP_BIT(CAP_SYS_PTRACE);
 
 static bool is_root(void)
 {

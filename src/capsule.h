@@ -65,8 +65,8 @@ pid_t capsule_last_pid(void);
 
 /*
  * In a child that will become criu: keep CAP_CHECKPOINT_RESTORE, CAP_SETPCAP,
- * CAP_NET_ADMIN and CAP_SYS_PTRACE of the capsule, also across execve(2), and no
- * other; see capabilities(7). With CAP_SETUID criu would try setuid(0).
+ * CAP_NET_ADMIN and CAP_SYS_PTRACE of the capsule, also across execve(2), and
+ * no other; see capabilities(7). With CAP_SETUID criu would try setuid(0).
  */
 int capsule_keep_criu_caps(const struct capsule *c, struct err *err);
 
@@ -77,8 +77,8 @@ int capsule_keep_all_caps(const struct capsule *c, struct err *err);
 
 /*
  * The keeper restores itself, so that the restored root is its child from the
- * first moment: it lends criu's capabilities to what it executes, and takes them
- * back.
+ * first moment: it lends criu's capabilities to what it executes, and takes
+ * them back.
  */
 int capsule_lend_caps(const struct capsule *c, bool lend, struct err *err);
 
