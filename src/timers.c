@@ -167,15 +167,20 @@ enum {
 	N_POSIX = 11
 };
 
-/* Of a periodic one the kernel tells how long it is to the next time. */
-static bool mend_posix(struct message m, uint64_t pending)
+/*
+ * Of a periodic one the kernel tells how long it is to the next time. The
+ * signal of the timer if it was mended, or 0.
+ */
+static uint64_t mend_posix(struct message m, uint64_t pending)
 {
 	struct field f[N_POSIX];
 
 	read_fields(m, f, N_POSIX);
-	return f[NOTIFY].value != SIGEV_NONE &&
-	       is_in(pending, f[SIGNO].value) && !f[P_ISEC].value &&
-	       !f[P_INSEC].value && !f[P_VSEC].value && set_to_one(&f[P_VNSEC]);
+	if (f[NOTIFY].value == SIGEV_NONE || !is_in(pending, f[SIGNO].value) ||
+		f[P_ISEC].value || f[P_INSEC].value || f[P_VSEC].value ||
+		!set_to_one(&f[P_VNSEC]))
+		return 0;
+	return f[SIGNO].value;
 }
 
 static void mend_real(struct message m, bool alarm)
@@ -197,11 +202,8 @@ void timers_mend(unsigned char *image, size_t size, uint64_t pending)
 	if (!skip(&m, 12))
 		return;
 	timers = find(find(m, 3), 7);
-	for (m = timers; m.at && next_field(&m, &f);)
-		if (f.number == 4 && f.inner.at &&
-			mend_posix(f.inner, pending) && alarm)
+	for (m = timers; next_field(&m, &f);)
+		if (f.number == 4 && mend_posix(f.inner, pending) == SIGALRM)
 			alarm = false;
-	m = timers.at ? find(timers, 1) : timers;
-	if (m.at)
-		mend_real(m, alarm);
+	mend_real(find(timers, 1), alarm);
 }

@@ -120,7 +120,8 @@ static void test_real(void **state)
 
 static void test_posix(void **state)
 {
-	const struct bytes none = itimer(0, 0, 0), usr = posix(SIGUSR1, 0, 0),
+	const struct bytes none = itimer(0, 0, 0), gone = itimer(0, 0, 1),
+			   usr = posix(SIGUSR1, 0, 0),
 			   usr_gone = posix(SIGUSR1, 0, 1),
 			   runs = posix(SIGUSR1, 0, 900000000),
 			   silent = posix(SIGUSR1, SIGEV_NONE, 0),
@@ -134,6 +135,7 @@ static void test_posix(void **state)
 	mended(&none, &silent, BIT(SIGUSR1), &none, &silent);
 	/* The signal is the timer's, and no other one's as well. */
 	mended(&none, &alarm, BIT(SIGALRM), &none, &alarm_gone);
+	mended(&none, &usr, BIT(SIGUSR1) | BIT(SIGALRM), &gone, &usr_gone);
 }
 
 /* Whatever it is, nothing behind its end is touched. */
