@@ -64,6 +64,19 @@ born() { awk '{ print $22 }' "/proc/$1/stat"; }
 
 # --- status ---
 
+# start_two_steps: chain t, whose script has two steps side by side
+start_two_steps() {
+	cat >job.sh <<-'X'
+		#!/bin/bash
+		checkpointer -- bash gated.sh one &
+		checkpointer -- bash gated.sh two &
+		wait
+	X
+	chmod +x job.sh
+	start_plain checkpointer -c t batch ./job.sh
+	await_state running 2
+}
+
 @test "status: nothing at work, and what is not there" {
 	says 'no chain is at work' checkpointer status
 	says '[]' checkpointer status --json
@@ -115,15 +128,7 @@ born() { awk '{ print $22 }' "/proc/$1/stat"; }
 }
 
 @test "status: of several steps, one whose supervisor has died" {
-	cat >job.sh <<-'X'
-		#!/bin/bash
-		checkpointer -- bash gated.sh one &
-		checkpointer -- bash gated.sh two &
-		wait
-	X
-	chmod +x job.sh
-	start_plain checkpointer -c t batch ./job.sh
-	await_state running 2
+	start_two_steps
 	says 'step 2      bash gated.sh ' checkpointer status t
 	p=$(field steps 0 pid)
 	kill -9 "$p"
@@ -215,15 +220,7 @@ born() { awk '{ print $22 }' "/proc/$1/stat"; }
 }
 
 @test "dump: all steps of a batch script" {
-	cat >job.sh <<-'X'
-		#!/bin/bash
-		checkpointer -- bash gated.sh one &
-		checkpointer -- bash gated.sh two &
-		wait
-	X
-	chmod +x job.sh
-	start_plain checkpointer -c t batch ./job.sh
-	await_state running 2
+	start_two_steps
 	says 'checkpoint 1 of t, step 1: ' checkpointer dump t
 	[[ $output == *'checkpoint 1 of t, step 2: '* ]]
 	[ "${#lines[@]}" = 2 ]
