@@ -65,6 +65,7 @@ struct command {
 	pid_t root; /* a dump; 0: a restore */
 	bool stop;
 	int ask; /* what criu asks goes here, see questions.h; -1: nowhere */
+	bool ask_openings;
 	char **argv;
 	size_t n;
 	struct int_list lent; /* descriptors for criu; ours until it runs */
@@ -192,6 +193,20 @@ static void allow_many_files(void)
 	setrlimit(RLIMIT_NOFILE, &l);
 }
 
+/*
+ * When criu finds out what the kernel can do, a child of it dies of SIGSEGV;
+ * its core is of no use to anybody. What is restored gets its own limit back.
+ */
+static void leave_no_core(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_CORE, &l))
+		return;
+	l.rlim_cur = 0;
+	setrlimit(RLIMIT_CORE, &l);
+}
+
 /* What criu prints before it has a log goes to a file beside that. */
 static bool redirect_streams(int dir)
 {
@@ -240,6 +255,7 @@ static void become_criu(const struct command *c, char *const env[])
 
 	umask(077);
 	allow_many_files();
+	leave_no_core();
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
 	ignore_sent_signals();
@@ -248,7 +264,7 @@ static void become_criu(const struct command *c, char *const env[])
 	/* criu goes there as well, but runs scripts before that. */
 	if (redirect_streams(c->e->work) && !fchdir(c->e->work) &&
 		(!inherits_filter(c) || !questions_deny_io_uring()) &&
-		(c->ask < 0 || !questions_ask(c->ask)))
+		(c->ask < 0 || !questions_ask(c->ask, c->ask_openings)))
 		execve(c->e->criu, c->argv, env);
 }
 
@@ -328,7 +344,8 @@ struct attendance {
 	pid_t criu;
 	struct hook hook;
 	struct questions *questions; /* NULL: none */
-	struct err why;              /* of what could not be answered */
+	const struct engine_calls *calls;
+	struct err why; /* of what could not be answered */
 };
 
 /* Until criu has ended; its status. */
@@ -372,10 +389,11 @@ static int make_questions(struct command *c, struct err *err)
 {
 	int sock[2];
 
-	if (!(c->e->unprivileged && c->e->deny_io_uring) &&
-		!mapfiles_needed(c->root, answered(c->e)) &&
-		!questions_about_timers(c->root))
+	if (!c->e->filtered)
 		return -1;
+	c->ask_openings = (c->e->unprivileged && c->e->deny_io_uring) ||
+			  mapfiles_needed(c->root, answered(c->e)) ||
+			  questions_about_timers(c->root);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
 		return err_set(err, errno, "socketpair");
 	c->ask = sock[1];
@@ -391,15 +409,28 @@ static pid_t start_dump(
 	release_fd(&c->ask);
 	if (a->criu > 0 && questions >= 0) {
 		a->questions = questions_new(questions, c->root, answered(c->e),
-			c->e->ghost_limit, &a->why);
+			c->e->ghost_limit, a->calls, &a->why);
 		if (!a->questions)
 			log_debug("%s", a->why.text);
 	}
 	return a->criu;
 }
 
+const unsigned char *engine_leavings(const struct engine *e)
+{
+#if defined(__aarch64__)
+	static const unsigned char code[] = {
+		0x01, 0x00, 0x00, 0xd4, 0x00, 0x00, 0x20, 0xd4};
+#else
+	static const unsigned char code[] = {
+		0x0f, 0x05, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc};
+#endif
+	/* code_syscall[], see compel/arch/ARCH/src/lib/infect.c */
+	return e->filtered ? NULL : code;
+}
+
 int engine_dump(const struct engine *e, pid_t root, bool stop,
-	const json_t *outside, int (*frozen)(void *), void *arg, bool *killed,
+	const json_t *outside, const struct engine_calls *calls, bool *killed,
 	struct err *err)
 {
 	struct command c = {.e = e,
@@ -407,7 +438,8 @@ int engine_dump(const struct engine *e, pid_t root, bool stop,
 		.root = root,
 		.stop = stop,
 		.ask = -1};
-	struct attendance a = {.hook = {-1, -1, .frozen = frozen, .arg = arg}};
+	struct attendance a = {.calls = calls,
+		.hook = {-1, -1, .frozen = calls->frozen, .arg = calls->arg}};
 	int status = -1;
 
 	if (!hook_make(&a.hook, e->work, err) && start_dump(&c, &a, err) > 0) {

@@ -30,6 +30,7 @@ struct engine {
 	const char *extra;    /* lines for criu's configuration, ';' between */
 	bool carries_sysv;    /* shared memory segments: see sysv.h */
 	bool deny_io_uring;   /* to the command; a filter of ours does it */
+	bool filtered; /* is criu: its privilege, if any, is not its file's */
 	/* Where criu's cache, logs and sockets lie; best on a tmpfs. */
 	int work;
 	/* Where its log is kept if a dump or restore fails; -1: nowhere. */
@@ -41,16 +42,36 @@ struct engine {
 int engine_find(const char *name, char *path, size_t size, struct err *err);
 
 /*
+ * What is called while criu dumps; if it returns non-zero the dump fails.
+ */
+struct engine_calls {
+	/* All images are written, and the tree is still frozen. */
+	int (*frozen)(void *arg);
+	/*
+	 * Memory of the tree will be changed. What criu has sent is that
+	 * memory and no copy, so it must have been read when this returns.
+	 * Not called if criu is not filtered, see engine_leavings().
+	 */
+	int (*changing)(void *arg);
+	void *arg;
+};
+
+/*
+ * What a page begins with, 8 bytes of it, if criu's change was read in place of
+ * what was there: to run a system call in a process, criu overwrites the begin
+ * of its first executable mapping for a moment. NULL if that cannot happen.
+ */
+const unsigned char *engine_leavings(const struct engine *e);
+
+/*
  * Dump the tree of root. The images go to whoever listens for criu in the work
- * directory, see stream.h. outside is that of files_outside(). frozen(arg) is
- * called when all images are written and the tree is still frozen; if it
- * returns non-zero the dump fails. Afterwards the tree runs on, or is left
- * stopped (by SIGSTOP) if stop is set. On failure it runs on, and *err holds
- * the reason in one sentence; *killed tells if criu has died of a signal, and
- * so the tree may, too.
+ * directory, see stream.h. outside is that of files_outside(). Afterwards the
+ * tree runs on, or is left stopped (by SIGSTOP) if stop is set. On failure it
+ * runs on, and *err holds the reason in one sentence; *killed tells if criu has
+ * died of a signal, and so the tree may, too.
  */
 int engine_dump(const struct engine *e, pid_t root, bool stop,
-	const json_t *outside, int (*frozen)(void *), void *arg, bool *killed,
+	const json_t *outside, const struct engine_calls *calls, bool *killed,
 	struct err *err);
 
 /* How far criu is with a restore; the tree does not run yet. */

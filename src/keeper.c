@@ -476,6 +476,7 @@ _Noreturn static void keeper_main(const struct keeper_plan *plan, int sock)
 	}
 	own.engine.work = k.capsule.work;
 	own.engine.carries_sysv = in_capsule(&k);
+	own.engine.filtered = in_capsule(&k) || !own.engine.unprivileged;
 	own.engine.tcp = k.capsule.network.is_private;
 	own.engine.deny_io_uring = denies_io_uring(&k);
 	snprintf(r.note, sizeof(r.note), "%s%s%s", k.capsule.note,

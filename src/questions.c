@@ -10,10 +10,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "engine.h"
 #include "log.h"
 #include "mapfiles.h"
 #include "proc.h"
@@ -32,6 +34,7 @@ struct questions {
 	int listener;
 	struct mapfiles *mapfiles;
 	bool unprivileged; /* is criu */
+	const struct engine_calls *calls;
 };
 
 /* --- in criu's process, or the command's --- */
@@ -53,15 +56,21 @@ static int install(struct sock_filter *filter, unsigned short n, unsigned flags)
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 }
 
-/* Openings to read, below an open directory: those in /proc are such. */
-static int make_listener(void)
+/*
+ * Openings to read, below an open directory: those in /proc are such. And
+ * changes of the memory of others. args[] have 64 bits, and their lower half
+ * comes first.
+ */
+static int make_listener(bool openings)
 {
 	struct sock_filter filter[] = {
 		LOAD(arch),
-		IF_EQUAL(OUR_ARCH, 0, 6),
+		IF_EQUAL(OUR_ARCH, 0, 9),
 		LOAD(nr),
-		IF_EQUAL(SYS_openat, 0, 4),
-		/* args[] have 64 bits, and their lower half comes first. */
+		IF_EQUAL(openings ? SYS_openat : -1, 3, 0),
+		IF_EQUAL(SYS_ptrace, 0, 6),
+		LOAD(args[0]),
+		IF_EQUAL(PTRACE_POKEDATA, 5, 4),
 		LOAD(args[0]),
 		IF_EQUAL(AT_FDCWD, 2, 0),
 		LOAD(args[2]),
@@ -76,7 +85,7 @@ static int make_listener(void)
 	return install(filter, LEN(filter), SECCOMP_FILTER_FLAG_NEW_LISTENER);
 }
 
-int questions_ask(int sock)
+int questions_ask(int sock, bool openings)
 {
 	union {
 		struct cmsghdr head;
@@ -90,7 +99,7 @@ int questions_ask(int sock)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	int listener = make_listener();
+	int listener = make_listener(openings);
 
 	if (listener < 0)
 		return -1;
@@ -117,8 +126,8 @@ int questions_deny_io_uring(void)
 
 /* --- in the worker --- */
 
-struct questions *questions_new(
-	int sock, pid_t root, unsigned kinds, uint64_t limit, struct err *err)
+struct questions *questions_new(int sock, pid_t root, unsigned kinds,
+	uint64_t limit, const struct engine_calls *calls, struct err *err)
 {
 	struct questions *q = xcalloc(1, sizeof(*q));
 
@@ -128,6 +137,7 @@ struct questions *questions_new(
 		return NULL;
 	}
 	q->unprivileged = kinds & MAPFILES_NAMELESS;
+	q->calls = calls;
 	q->mapfiles = mapfiles_new(root, kinds, limit);
 	return q;
 }
@@ -288,13 +298,20 @@ void questions_answer(struct questions *q, struct err *err)
 		.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 	struct seccomp_notif_addfd add = {0};
 	bool keep = false;
-	int fd, theirs;
+	int fd = -1, theirs;
 
 	/* ENOENT: who has asked was killed meanwhile. */
 	if (ioctl(q->listener, SECCOMP_IOCTL_NOTIF_RECV, &n))
 		return;
 	answer.id = add.id = n.id;
-	fd = find_answer(q, &n, &keep, err);
+	if (n.data.nr == SYS_ptrace) {
+		if (q->calls->changing(q->calls->arg)) {
+			answer.flags = 0;
+			answer.error = -EIO;
+		}
+	} else {
+		fd = find_answer(q, &n, &keep, err);
+	}
 	add.srcfd = (uint32_t)fd;
 	theirs = fd < 0 ? -1
 			: ioctl(q->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);

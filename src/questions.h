@@ -6,7 +6,7 @@
  * the files of mappings without a name (mapfiles.h), and the state of a process
  * whose system calls we filter. While criu dumps, its openings below /proc are
  * answered by the worker, with seccomp's user notifications; see
- * seccomp_unotify(2).
+ * seccomp_unotify(2). It also waits there before it changes memory of the tree.
  */
 #ifndef QUESTIONS_H
 #define QUESTIONS_H
@@ -19,10 +19,10 @@
 
 /*
  * In the process that becomes criu, behind a fork of one with threads: from
- * now on its openings may be answered by whoever has the other end of sock.
- * 0, or -1 with errno.
+ * now on its changes of the tree's memory, and with openings its openings, are
+ * answered by whoever has the other end of sock. 0, or -1 with errno.
  */
-int questions_ask(int sock);
+int questions_ask(int sock, bool openings);
 
 /*
  * In the process that becomes the command, or the criu that restores it: none
@@ -42,15 +42,17 @@ bool questions_about_timers(pid_t root);
 bool questions_timer_text(const char *text, char *edited, size_t size);
 
 struct questions;
+struct engine_calls;
 
 /*
- * The one who answers, when criu runs; root is that of the tree. Mapped files
+ * The one who answers, when criu runs; root is that of the tree, and calls are
+ * borrowed. Mapped files
  * of up to limit bytes are copied where nothing else helps; kinds are those of
  * mapfiles.h. NULL with *err;
  * released with questions_free().
  */
-struct questions *questions_new(
-	int sock, pid_t root, unsigned kinds, uint64_t limit, struct err *err);
+struct questions *questions_new(int sock, pid_t root, unsigned kinds,
+	uint64_t limit, const struct engine_calls *calls, struct err *err);
 void questions_free(struct questions *q);
 
 /* Can be read when there is a question. */

@@ -26,6 +26,8 @@ struct store_options {
 	unsigned threads;    /* that compress or decompress; 0: one a CPU */
 	unsigned full_every; /* generations that may share a page; 0: any */
 	uint64_t room;       /* bytes that this generation may take; 0: any */
+	/* No page may begin with these 8 bytes; NULL: any may. */
+	const unsigned char *refused;
 };
 
 /* What one generation took. */

@@ -278,6 +278,9 @@ static int add_page(struct store_writer *w, uint32_t number,
 	struct page_hash h;
 
 	s->size += PAGE;
+	if (w->options.refused && !memcmp(page, w->options.refused, 8))
+		return err_set(
+			err, 0, "memory was changed before it had been read");
 	if (pages_is_zero(page))
 		return extend(w, number, &place, err);
 	if (!s->has_cursor) {

@@ -151,7 +151,7 @@ static bool scan_units(const char *p, double *seconds)
 int parse_duration(const char *text, double *seconds, struct err *err)
 {
 	bool clock = strpbrk(text, ":-") != NULL;
-	double sum;
+	double sum = 0;
 
 	if (clock ? !scan_clock(text, &sum) : !scan_units(text, &sum))
 		return err_set(err, 0,

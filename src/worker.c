@@ -112,6 +112,14 @@ static json_t *list_threads(pid_t root)
 	return list;
 }
 
+/* What lies in criu's pipes is the tree's own memory, and no copy. */
+static int before_change(void *arg)
+{
+	struct archiver *a = arg;
+
+	return stream_drain(a->capture, a->err);
+}
+
 /* Called when all images are written and the tree is still frozen. */
 static int while_frozen(void *arg)
 {
@@ -127,8 +135,7 @@ static int while_frozen(void *arg)
 		return -1;
 	if (a->stop)
 		connections_stop(a->network, a->survey.root);
-	/* What lies in criu's pipes is the tree's own memory, and no copy. */
-	if (stream_drain(a->capture, a->err))
+	if (before_change(a))
 		return -1;
 	if (rollback_snapshot(a->written, a->contents, a->err))
 		return -1;
@@ -187,6 +194,7 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 	struct store_writer *w, const json_t *outside, struct archiver *a,
 	struct worker_result *r)
 {
+	const struct engine_calls calls = {while_frozen, before_change, a};
 	double start = now_mono();
 	struct err why;
 	int ret;
@@ -200,8 +208,8 @@ static int make_images(const struct engine *e, const struct worker_dump *d,
 		w, e->work, a->extra, a->n_extra, &a->meter, &r->err);
 	if (!a->capture)
 		return -1;
-	ret = engine_dump(e, d->root, d->leave && !a->stop, outside,
-		while_frozen, a, &r->criu_killed, &r->err);
+	ret = engine_dump(e, d->root, d->leave && !a->stop, outside, &calls,
+		&r->criu_killed, &r->err);
 	r->frozen = a->thawed - start;
 	/* If it was not wanted, this ends it, and with it the archives. */
 	release_fd(&a->go);
@@ -401,6 +409,7 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	signal(SIGXFSZ, SIG_IGN);
 	/* So is the end of a stream that could not be stored. */
 	signal(SIGPIPE, SIG_IGN);
+	own.store.refused = engine_leavings(e);
 	if (!connections_fit(&c->network, d->outside, d->root, &r->err) &&
 		!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;

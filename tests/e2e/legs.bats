@@ -447,7 +447,8 @@ cat_slowly='while read -r line; do echo "got $line"; sleep "$0"; done'
 	X
 	(
 		umask 027
-		ulimit -n 512 -c 0
+		ulimit -n 512
+		ulimit -S -c 100
 		trap '' PIPE
 		bash self.sh 0 >want
 		exec 3>&-

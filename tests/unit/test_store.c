@@ -665,6 +665,34 @@ static void test_links_are_not_followed(void **state)
 	free(i.data);
 }
 
+/* Only the begin of a page counts, and only of a whole one. */
+static void test_refused_pages(void **state)
+{
+	static const unsigned char refused[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+	static const size_t harmless[] = {8, PAGE + 8, 3 * PAGE - 8, 4 * PAGE};
+	struct fixture *f = *state;
+	struct image i = random_image("pages-1.img", 4 * PAGE + 100, 1);
+	struct store_writer *w;
+	struct err err = {0};
+
+	f->options.refused = refused;
+	for (size_t k = 0; k < LEN(harmless); k++)
+		memcpy(i.data + harmless[k], refused, sizeof(refused));
+	commit(f, 1, &i, 1);
+	want_same(f, 1, &i, 1);
+	memcpy(i.data + 3 * PAGE, refused, sizeof(refused));
+	w = begin(f, 2);
+	assert_int_equal(take_all(w, &i, 1, &err), -1);
+	assert_string_equal(
+		err.text, "memory was changed before it had been read");
+	store_abandon(w);
+	assert_int_equal(store_newest(f->dir, UINT_MAX), 1);
+	f->options.refused = NULL;
+	commit(f, 2, &i, 1);
+	want_same(f, 2, &i, 1);
+	free(i.data);
+}
+
 #define WITH_DIR(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(void)
@@ -689,6 +717,7 @@ int main(void)
 		WITH_DIR(test_flipped_bits),
 		WITH_DIR(test_cut_files),
 		WITH_DIR(test_links_are_not_followed),
+		WITH_DIR(test_refused_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
