@@ -291,36 +291,50 @@ static int find_answer(struct questions *q, const struct seccomp_notif *n,
 	return -1;
 }
 
+/* An opening: criu gets a descriptor of ours for the kernel's. */
+static void answer_opening(struct questions *q, const struct seccomp_notif *n,
+	struct seccomp_notif_resp *answer, struct err *err)
+{
+	struct seccomp_notif_addfd add = {.id = n->id};
+	bool keep = false;
+	int fd = find_answer(q, n, &keep, err), theirs;
+
+	if (fd < 0)
+		return;
+	add.srcfd = (uint32_t)fd;
+	theirs = ioctl(q->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	if (theirs >= 0) {
+		answer->flags = 0;
+		answer->val = theirs;
+	}
+	if (!keep)
+		close(fd);
+}
+
+/* A change of memory, which must have been read when it is made. */
+static void answer_change(
+	const struct questions *q, struct seccomp_notif_resp *answer)
+{
+	if (!q->calls->changing(q->calls->arg))
+		return;
+	answer->flags = 0;
+	answer->error = -EIO;
+}
+
 void questions_answer(struct questions *q, struct err *err)
 {
 	struct seccomp_notif n = {0};
 	struct seccomp_notif_resp answer = {
 		.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-	struct seccomp_notif_addfd add = {0};
-	bool keep = false;
-	int fd = -1, theirs;
 
 	/* ENOENT: who has asked was killed meanwhile. */
 	if (ioctl(q->listener, SECCOMP_IOCTL_NOTIF_RECV, &n))
 		return;
-	answer.id = add.id = n.id;
-	if (n.data.nr == SYS_ptrace) {
-		if (q->calls->changing(q->calls->arg)) {
-			answer.flags = 0;
-			answer.error = -EIO;
-		}
-	} else {
-		fd = find_answer(q, &n, &keep, err);
-	}
-	add.srcfd = (uint32_t)fd;
-	theirs = fd < 0 ? -1
-			: ioctl(q->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-	if (theirs >= 0) {
-		answer.flags = 0;
-		answer.val = theirs;
-	}
-	if (fd >= 0 && !keep)
-		close(fd);
+	answer.id = n.id;
+	if (n.data.nr == SYS_ptrace)
+		answer_change(q, &answer);
+	else
+		answer_opening(q, &n, &answer, err);
 	if (ioctl(q->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer))
 		log_debug("criu has no answer: %s", strerror(errno));
 }
