@@ -285,7 +285,6 @@ begin_held() {
 	slow_criu
 	begin -s "criu.binary=$work/slow-criu" -s checkpoint.dump_timeout=0.2s
 	kill -USR2 "$pid"
-	reached at
 	await_event 'dump failed'
 	await err dump_timeout
 	touch two
