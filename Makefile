@@ -68,14 +68,19 @@ src/%.o: $(srcdir)/src/%.c config.mak $(srcdir)/VERSION
 	@mkdir -p $(@D)
 	$(call say,CC) $(COMPILE) -o $@ $<
 
-# A unit test is one program, with every object of the program but main.o.
+# A unit test is one program, with what it needs of all but main.o.
+tests/unit/all.a: $(LIBOBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call say,AR) $(AR) rcs $@ $(LIBOBJ)
+
 tests/unit/%.o: ALL_CPPFLAGS += $(UNIT_DEFS) $(cmocka_cflags)
 tests/unit/%.o: $(srcdir)/tests/unit/%.c config.mak $(srcdir)/VERSION
 	@mkdir -p $(@D)
 	$(call say,CC) $(COMPILE) -o $@ $<
 
-$(UNIT): %: %.o $(LIBOBJ)
-	$(call say,LINK) $(LINK) -o $@ $< $(LIBOBJ) $(cmocka_libs) $(LINK_LIBS)
+$(UNIT): %: %.o tests/unit/all.a
+	$(call say,LINK) $(LINK) -o $@ $< tests/unit/all.a $(cmocka_libs) $(LINK_LIBS)
 
 ifeq ($(have_cmocka),)
 check:
@@ -173,7 +178,7 @@ uninstall:
 	@echo 'left: $(DESTDIR)$(sysconfdir)/checkpointer.ini'
 
 clean:
-	rm -f checkpointer src/*.[od] tests/unit/*.[od] tests/fuzz/*.o $(UNIT) $(FUZZ)
+	rm -f checkpointer src/*.[od] tests/unit/*.[oda] tests/fuzz/*.o $(UNIT) $(FUZZ)
 
 distclean: clean
 	rm -f config.mak config.log $(PACKAGE).tar $(PACKAGE).tar.gz
@@ -191,7 +196,7 @@ dist:
 		date=$$(git log -1 --format=%ct) && git ls-files -z >$(LIST); \
 	else \
 		date=$$(stat -c %Y VERSION) && find $(DIST) ! -type d \
-			! -name '*.[od]' $(UNIT:%=! -path %) \
+			! -name '*.[oda]' $(UNIT:%=! -path %) \
 			$(FUZZ:%=! -path %) -print0 >$(LIST); \
 	fi && LC_ALL=C sort -z -o $(LIST) $(LIST) && \
 	tar -c -f $(LIST:.list=.tar) --format=ustar --hard-dereference \
