@@ -37,6 +37,7 @@ play_here() {
 		6 file
 		5 transcript on a cluster
 		12 transcript on one machine
+		1 unrun
 		3 file
 		2 transcript on one machine
 		4 unrun
