@@ -105,21 +105,6 @@ int chain_private_dir(int parent, const char *name, const char *path,
 	return steal_fd(&fd);
 }
 
-static int open_private_file(
-	int dir, const char *name, int flags, struct err *err)
-{
-	auto_close int fd = openat(
-		dir, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st))
-		return err_set(err, errno, "open %s", name);
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-		return err_set(
-			err, 0, "%s is not a regular file of yours", name);
-	return steal_fd(&fd);
-}
-
 json_t *chain_line(const struct chain *c, const char *event)
 {
 	json_t *j = json_pack("{s:f, s:s}", "t", now_wall(), "event", event);
@@ -225,14 +210,14 @@ int chain_open(struct chain *c, const char *base, const char *id, bool create,
 	else
 		c->dir = chain_private_dir(parent, id, c->path, create, err);
 	if (c->dir >= 0)
-		c->journal = open_private_file(c->dir, "journal",
+		c->journal = open_own_file(c->dir, "journal",
 			O_RDWR | O_APPEND | (create ? O_CREAT : 0), err);
 	if (c->journal >= 0)
-		c->lease = open_private_file(
-			c->dir, "lease", O_RDWR | O_CREAT, err);
+		c->lease =
+			open_own_file(c->dir, "lease", O_RDWR | O_CREAT, err);
 	if (c->lease >= 0)
-		c->present = open_private_file(
-			c->dir, "present", O_RDWR | O_CREAT, err);
+		c->present =
+			open_own_file(c->dir, "present", O_RDWR | O_CREAT, err);
 	if (c->present >= 0 && !begin_chain(c, err))
 		return 0;
 	if (c->dir >= 0 || create)
@@ -265,10 +250,10 @@ void chain_open_log(struct chain *c)
 		st.st_size > LOG_CHAIN_MAX / 2 &&
 		renameat(c->dir, CHAIN_LOG, c->dir, CHAIN_LOG ".1"))
 		log_debug("cannot put the log aside: %s", strerror(errno));
-	c->log = open_private_file(
+	c->log = open_own_file(
 		c->dir, CHAIN_LOG, O_RDWR | O_CREAT | O_APPEND, &err);
 	if (c->log < 0)
-		log_debug("the chain has no log: %s", err.text);
+		log_warn("the chain has no log: %s", err.text);
 	else
 		log_set_chain(c->log, c->leg, 0);
 }
@@ -462,6 +447,20 @@ static int begin_leg(struct chain *c, const char *key, const char *scheduler,
 	return chain_write(c, line, false, err);
 }
 
+/* Files that were copied, or put in each other's place. */
+static int is_of_another(
+	const struct chain *c, const json_t *line, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(line, "chain"));
+
+	if (!id || !strcmp(id, c->id))
+		return 0;
+	return err_set(err, 0,
+		"%s/journal is that of chain %.100s: put each chain's "
+		"directory back in its place",
+		c->path, id);
+}
+
 static int find_leg(struct chain *c, const char *key, const char *scheduler,
 	struct err *err)
 {
@@ -475,6 +474,10 @@ static int find_leg(struct chain *c, const char *key, const char *scheduler,
 	{
 		const char *k = json_string_value(json_object_get(j, "key"));
 
+		if (chain_is_event(j, "chain") && is_of_another(c, j, err)) {
+			json_decref(lines);
+			return -1;
+		}
 		if (!chain_is_event(j, "leg"))
 			continue;
 		if (chain_number(j, "leg") > last)

@@ -130,7 +130,21 @@ static int open_again(const char *path, unsigned flags)
 	const unsigned keep = O_ACCMODE | O_APPEND | O_DIRECTORY | O_NONBLOCK |
 			      O_SYNC | O_PATH;
 
-	return open(path, (int)(flags & keep) | O_NOCTTY | O_CLOEXEC);
+	auto_close int fd = open(
+		path, (int)(flags & keep) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return -1;
+	/* It was none: somebody else may have put it there, for us to wait. */
+	if (S_ISFIFO(st.st_mode)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (!(flags & (O_NONBLOCK | O_PATH)) &&
+		fcntl(fd, F_SETFL, (int)(flags & keep)))
+		return -1;
+	return steal_fd(&fd);
 }
 
 /*

@@ -14,6 +14,16 @@ static void kept_name(int stream, char name[16])
 	snprintf(name, 16, "output-%d", stream);
 }
 
+#define NONE_KEPT (-2)
+
+/* A descriptor, NONE_KEPT or -1. */
+static int open_kept(int dir, const char *name, int flags, struct err *err)
+{
+	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+		return NONE_KEPT;
+	return open_own_file(dir, name, flags, err);
+}
+
 /* Would a rerun of the script empty the file behind this stream? */
 static bool is_at_risk(int stream, struct stat *st)
 {
@@ -69,9 +79,10 @@ static int keep_one(
 	in = open(path, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
 		return err_set(err, errno, "read standard output's file");
-	out = openat(
-		step, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (out < 0 || fstat(out, &have))
+	out = open_own_file(step, name, O_RDWR | O_CREAT, err);
+	if (out < 0)
+		return -1;
+	if (fstat(out, &have))
 		return err_set(err, errno, "open %s", name);
 	if (copy_range(in, out, have.st_size, st->st_size) || fsync(out))
 		return err_set(err, errno, "keep the output in %s", name);
@@ -96,10 +107,9 @@ static int put_back_one(
 	char name[16];
 
 	kept_name(stream, name);
-	in = openat(step, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	in = open_kept(step, name, O_RDONLY, err);
 	if (in < 0)
-		return errno == ENOENT ? 0
-				       : err_set(err, errno, "open %s", name);
+		return in == NONE_KEPT ? 0 : -1;
 	if (fstat(in, &have))
 		return err_set(err, errno, "read %s", name);
 	if (copy_range(in, stream, st->st_size, have.st_size) ||
@@ -154,9 +164,10 @@ static int keep_job_stream(int dir, int stream, int fd, struct err *err)
 	char name[16];
 
 	kept_name(stream, name);
-	out = openat(
-		dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (out < 0 || fstat(out, &have) || fstat(fd, &st))
+	out = open_own_file(dir, name, O_RDWR | O_CREAT, err);
+	if (out < 0)
+		return -1;
+	if (fstat(out, &have) || fstat(fd, &st))
 		return err_set(err, errno, "open %s", name);
 	if (copy_range(fd, out, have.st_size, st.st_size) || fsync(out))
 		return err_set(err, errno, "keep the job's output");
@@ -201,10 +212,9 @@ static int put_back_job_stream(int dir, int stream, int fd, struct err *err)
 	char name[16];
 
 	kept_name(stream, name);
-	in = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	in = open_kept(dir, name, O_RDONLY, err);
 	if (in < 0)
-		return errno == ENOENT ? 0
-				       : err_set(err, errno, "open %s", name);
+		return in == NONE_KEPT ? 0 : -1;
 	if (fstat(in, &have) || fstat(fd, &st))
 		return err_set(err, errno, "read %s", name);
 	if (!was_emptied(fd, in, st.st_size, have.st_size))
@@ -247,12 +257,9 @@ int output_cut_back(int step, const json_t *written, struct err *err)
 
 		if (json_integer_value(json_object_get(e, "std")) != 1)
 			continue;
-		kept = openat(
-			step, "output-1", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+		kept = open_kept(step, "output-1", O_WRONLY, err);
 		if (kept < 0)
-			return errno == ENOENT
-				       ? 0
-				       : err_set(err, errno, "open output-1");
+			return kept == NONE_KEPT ? 0 : -1;
 		if (!fstat(kept, &have) && have.st_size > size &&
 			ftruncate(kept, size))
 			return err_set(err, errno, "cut output-1 back");

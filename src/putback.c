@@ -163,6 +163,9 @@ static int make_dir(const char *path, struct err *err)
 		return 0;
 	if (errno != EEXIST || lstat(path, &st))
 		return err_set(err, errno, "make %s", path);
+	/* Somebody else may have been faster, after check(). */
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+		return err_set(err, EEXIST, "make %s", path);
 	if ((st.st_mode & 0700) != 0700 && chmod(path, st.st_mode | 0700))
 		return err_set(err, errno, "change the mode of %s", path);
 	return 0;

@@ -50,14 +50,13 @@ static void mark_name(const struct job *k, char name[32])
 static void mark_restored(const struct job *k)
 {
 	auto_close int fd = -1;
+	struct err err;
 	char name[32];
 
 	mark_name(k, name);
-	fd = openat(k->plan->step, name,
-		O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
+	fd = open_own_file(k->plan->step, name, O_WRONLY | O_CREAT, &err);
 	if (fd < 0)
-		log_debug("cannot mark the generation: %s", strerror(errno));
+		log_debug("cannot mark the generation: %s", err.text);
 }
 
 /*

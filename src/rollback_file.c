@@ -233,11 +233,13 @@ int file_keep(int fd, off_t from, off_t to, int keep, char *name, size_t room,
 	struct err *err)
 {
 	auto_free char *aside = xasprintf("%s.new", name);
-	auto_close int out = openat(keep, aside,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	auto_close int out =
+		open_own_file(keep, aside, O_WRONLY | O_CREAT | O_TRUNC, err);
 
+	if (out < 0)
+		return -1;
 	free_name(keep, name, room);
-	if (out >= 0 && !copy_range(fd, from, to, out) && !fsync(out) &&
+	if (!copy_range(fd, from, to, out) && !fsync(out) &&
 		!renameat(keep, aside, keep, name))
 		return 0;
 	err_set(err, errno, "write %s", name);

@@ -20,6 +20,25 @@ static bool is_memory(const char *path)
 	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
+/*
+ * Who may rename what lies in base could put a directory of his own in the
+ * place of the user's. The members of a group are trusted, as the user's own
+ * group often is hers alone.
+ */
+static bool is_safe(const char *base)
+{
+	struct stat st;
+
+	if (stat(base, &st) || !(st.st_mode & S_IWOTH) ||
+		(st.st_mode & S_ISVTX))
+		return true;
+	log_warn("[capsule] scratch: all may write to %s, and replace what is "
+		 "there, as it has no sticky bit (chmod +t): private files lie "
+		 "in memory",
+		base);
+	return false;
+}
+
 /* The user's own directory below base, as a descriptor; -1 with a warning. */
 static int open_own(const char *base, char **path)
 {
@@ -82,7 +101,7 @@ const char *scratch_make(struct scratch *s, const char *setting)
 	s->lock = -1;
 	if (!base)
 		return NULL;
-	own = open_own(base, &own_path);
+	own = is_safe(base) ? open_own(base, &own_path) : -1;
 	if (own < 0)
 		return NULL;
 	remove_stale(own);

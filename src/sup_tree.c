@@ -104,6 +104,30 @@ void sup_forget_generation(struct sup *u)
 	u->plan.capsule.generation = NULL;
 }
 
+/* Files of another chain or step may have been put in its place. */
+static int is_ours(const struct sup *u, const json_t *manifest, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(manifest, "chain"));
+	unsigned step =
+		(unsigned)json_integer_value(json_object_get(manifest, "step"));
+
+	if (id && !strcmp(id, u->s->chain->id) && step == u->s->step->number)
+		return 0;
+	return err_set(
+		err, 0, "it is of chain %.100s, step %u", id ? id : "?", step);
+}
+
+static void take_manifest(struct sup *u, struct err *err)
+{
+	json_t *m = store_manifest(u->s->step->dir, u->gen, err);
+
+	if (m && is_ours(u, m, err)) {
+		json_decref(m);
+		m = NULL;
+	}
+	u->plan.manifest = m;
+}
+
 /* Open the newest good generation below the present one: 0, or -1. */
 static int open_generation(struct sup *u)
 {
@@ -118,8 +142,7 @@ static int open_generation(struct sup *u)
 		u->plan.capsule.generation =
 			store_open(u->s->step->dir, u->gen, &err);
 		if (u->plan.capsule.generation)
-			u->plan.manifest =
-				store_manifest(u->s->step->dir, u->gen, &err);
+			take_manifest(u, &err);
 		u->plan.capsule.network =
 			json_object_get(u->plan.manifest, "network");
 		if (u->plan.manifest)

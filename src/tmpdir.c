@@ -70,21 +70,31 @@ static char *own_name(const json_t *facts)
 		(unsigned long long)hash_text(chain ? chain : "", 0), step);
 }
 
-static int make_own(struct step_tmpdir *t, const json_t *facts, struct err *err)
+/*
+ * Anybody may know its name from an earlier leg, and be there first. The
+ * command may have opened it to others since then.
+ */
+static int make_own(struct step_tmpdir *t, mode_t closed, struct err *err)
 {
 	struct stat st;
 
-	t->path = own_name(facts);
-	t->made = true;
 	if (mkdir(t->path, 0700) && errno != EEXIST)
 		return err_set(err, errno, "make %s for TMPDIR", t->path);
 	if (lstat(t->path, &st) || !S_ISDIR(st.st_mode) ||
-		st.st_uid != geteuid() || (st.st_mode & 077))
+		st.st_uid != geteuid() || (st.st_mode & closed))
 		return err_set(err, 0,
 			"%s, which is to be TMPDIR, is not a directory of "
 			"yours alone: remove it, or set TMPDIR",
 			t->path);
-	return setenv("TMPDIR", t->path, 1);
+	return 0;
+}
+
+static int make_fresh(
+	struct step_tmpdir *t, const json_t *facts, struct err *err)
+{
+	t->path = own_name(facts);
+	t->made = true;
+	return make_own(t, 077, err) || setenv("TMPDIR", t->path, 1) ? -1 : 0;
 }
 
 static void read_recorded(struct step_tmpdir *t, const json_t *manifest)
@@ -122,7 +132,9 @@ int tmpdir_begin(struct step_tmpdir *t, const struct config *cfg,
 		read_recorded(t, manifest);
 	else if (setting(cfg))
 		t->path = tmpdir_find(cfg, checkpoints, &below);
-	else if (make_own(t, facts, err))
+	else if (make_fresh(t, facts, err))
+		return -1;
+	if (manifest && t->made && make_own(t, 0, err))
 		return -1;
 	return record(t, facts, err);
 }

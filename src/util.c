@@ -83,6 +83,24 @@ static int open_regular(
 	return steal_fd(&fd);
 }
 
+int open_own_file(int dirfd, const char *name, int flags, struct err *err)
+{
+	/* Not to wait for the other end of a FIFO. */
+	auto_close int fd = openat(
+		dirfd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0 && (errno == ELOOP || errno == ENXIO || errno == EISDIR))
+		return err_set(
+			err, errno, "%s is not a regular file of yours", name);
+	if (fd < 0 || fstat(fd, &st))
+		return err_set(err, errno, "open %s", name);
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return err_set(
+			err, 0, "%s is not a regular file of yours", name);
+	return steal_fd(&fd);
+}
+
 /* Read up to n bytes, fewer only at the end of the file. */
 static ssize_t read_up_to(int fd, char *buf, size_t n)
 {

@@ -74,6 +74,12 @@ char *read_file_at(
 	int dirfd, const char *name, size_t max, size_t *len, struct err *err);
 
 /*
+ * Open, or with O_CREAT make, a regular file of the caller's own: what else
+ * lies in its place is told by its name, and neither followed nor waited for.
+ */
+int open_own_file(int dirfd, const char *name, int flags, struct err *err);
+
+/*
  * Write a whole file so that after a crash either the old or the new content
  * is there: NAME.new, fsync, rename, fsync of the directory. Mode 0600.
  */
