@@ -142,8 +142,12 @@ static void check_scheduler(struct findings *f, void *arg)
 {
 	const struct check *c = arg;
 	const struct sched *s = sched_check(c->cfg, f);
+	char missing[512];
 
-	if (s == &sched_local)
+	if (sched_is_missing(missing, sizeof(missing)))
+		finding_add(
+			f, FINDING_WARNING, "scheduler", NULL, "%s", missing);
+	else if (s == &sched_local)
 		finding_ok(f, "scheduler",
 			"no batch system on this machine: each next leg is run "
 			"here at once");

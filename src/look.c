@@ -292,7 +292,8 @@ int look_criu_fits(
 	if (in_capsule && kernel < 509)
 		return err_set(err, 0,
 			"Linux %d.%d is too old for checkpoints without "
-			"privilege: 5.9 or newer is needed",
+			"privilege, which need 5.9 or newer: run this on a "
+			"node with a newer one ('uname -r' tells)",
 			kernel / 100, kernel % 100);
 	return 0;
 }

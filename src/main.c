@@ -394,10 +394,15 @@ static int unknown_command(const char *word)
 static command_fn *find_command(int argc, char *argv[])
 {
 	bool dashes = optind > 1 && !strcmp(argv[optind - 1], "--");
+	char missing[512];
 
 	if (optind == argc && (getenv("CHECKPOINTER_INSIDE") ||
 				      sched_find()->reruns_script()))
 		return cmd_script;
+	if (optind == argc && sched_is_missing(missing, sizeof(missing))) {
+		log_error("no command: %s", missing);
+		return NULL;
+	}
 	if (optind == argc) {
 		log_error("no command: name one, as in checkpointer -- Rscript "
 			  "script.R (see checkpointer --help)");

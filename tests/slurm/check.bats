@@ -42,6 +42,17 @@ check() {
 	want "$out" 'status 0'
 }
 
+@test "a checkpoint directory that other nodes may not see is told, and once" {
+	check 0 -s files.shared_paths=/home
+	want_not out 'would not find it'
+	submit --wrap 'checkpointer -- true; checkpointer -- true'
+	job_ends "$job"
+	want_lines 1 "$out" 'which one machine sees: a next job on another node would not'
+	submit --wrap 'checkpointer -s files.shared_paths=/home -- true'
+	job_ends "$job"
+	want_not "$out" 'one machine sees'
+}
+
 @test "settings that the site changes" {
 	cluster conf KillWait=5 JobRequeue=0
 	check 0 -s slurm.method=requeue
