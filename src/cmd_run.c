@@ -305,6 +305,7 @@ static int run(struct invocation *in, char *const argv[], const char *id,
 		log_error("%s: %s", s.sched->name, err.text);
 		return EX_UNAVAILABLE;
 	}
+	log_set_job(job.id);
 	ret = check_margin(&in->cfg, &job);
 	if (!ret)
 		ret = guard_shell(&s);

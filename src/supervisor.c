@@ -308,6 +308,18 @@ static void thaw(struct sup *u)
 	try_again(u);
 }
 
+static void tell_leaving(const struct sup *u)
+{
+	auto_free char *next = chain_successor(u->s->chain);
+
+	if (next && *next)
+		log_info("leg %u of %s leaves, job %s continues",
+			u->s->chain->leg, u->s->chain->id, next);
+	else
+		log_info("leg %u of %s leaves, its successor continues",
+			u->s->chain->leg, u->s->chain->id);
+}
+
 static void kill_tree(struct sup *u)
 {
 	if (u->brought_back)
@@ -320,8 +332,7 @@ static void kill_tree(struct sup *u)
 			 "checkpointer restore %s",
 			u->gen, u->s->chain->id);
 	else
-		log_info("leg %u of %s leaves, its successor continues",
-			u->s->chain->leg, u->s->chain->id);
+		tell_leaving(u);
 	if (u->gone)
 		sup_post(u, E_EXITED);
 	else
