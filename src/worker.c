@@ -13,6 +13,7 @@
 
 #include "archives.h"
 #include "connections.h"
+#include "criu_log.h"
 #include "files.h"
 #include "proc.h"
 #include "rollback.h"
@@ -247,6 +248,17 @@ static int commit(const struct capsule *c, const struct worker_dump *d,
 	return ret;
 }
 
+/* A good dump needs no explanation, but for those who ask for all. */
+static void keep_log(const struct engine *e, const struct worker_dump *d)
+{
+	char name[32];
+
+	if (!e->verbose)
+		return;
+	snprintf(name, sizeof(name), "%04u." ENGINE_DUMP_LOG, d->gen);
+	criu_log_keep(e->work, ENGINE_DUMP_LOG, d->step, name);
+}
+
 static int fill(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct archiver *a, json_t *outside,
 	struct worker_result *r)
@@ -263,7 +275,10 @@ static int fill(const struct engine *e, const struct capsule *c,
 		store_abandon(w);
 		return -1;
 	}
-	return commit(c, d, w, outside, a, r);
+	if (commit(c, d, w, outside, a, r))
+		return -1;
+	keep_log(e, d);
+	return 0;
 }
 
 /* What the tree has in memory, and shares with nobody. */
