@@ -492,12 +492,19 @@ static json_t *make_facts(const struct supervision *s)
 		chain_string(s->cwd), "argv", argv);
 }
 
+void sup_warn_unfit(const char *why)
+{
+	log_warn("no checkpoint can be made: %s; until that is mended the "
+		 "command runs without, and is lost when its job ends",
+		why);
+}
+
 static void make_plan(struct sup *u)
 {
 	struct err err;
 
 	if (keeper_plan(&u->plan, u->s->cfg, &err))
-		log_warn("no checkpoint can be made: %s", err.text);
+		sup_warn_unfit(err.text);
 	u->plan.argv = u->s->argv;
 	u->plan.mask = u->s->mask;
 	u->plan.cwd = u->s->cwd;

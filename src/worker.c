@@ -15,6 +15,7 @@
 #include "connections.h"
 #include "criu_log.h"
 #include "files.h"
+#include "look.h"
 #include "proc.h"
 #include "rollback.h"
 #include "store.h"
@@ -411,6 +412,22 @@ static int dump(const struct engine *e, const struct capsule *c,
 	return 0;
 }
 
+/*
+ * What the supervisor has warned of may be mended by now; if it is not, there
+ * is no need to stop the tree for a dump that fails.
+ */
+static int look_at_criu_again(const struct engine *e, const struct capsule *c,
+	const struct worker_dump *d, struct err *err)
+{
+	if (!e->criu[0])
+		return err_set(err, 0,
+			"no dump is tried: there is no criu program; " CRIU_WANTED);
+	if (!look_can_dump(e->criu, d->root, !e->unprivileged,
+		    c->isolation == ISOLATION_USER, err))
+		return 0;
+	return err_wrap(err, "no dump is tried");
+}
+
 void worker_dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
@@ -425,7 +442,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	/* So is the end of a stream that could not be stored. */
 	signal(SIGPIPE, SIG_IGN);
 	own.store.refused = engine_leavings(e);
-	if (!connections_fit(&c->network, d->outside, d->root, &r->err) &&
+	if (!look_at_criu_again(e, c, &own, &r->err) &&
+		!connections_fit(&c->network, d->outside, d->root, &r->err) &&
 		!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))
