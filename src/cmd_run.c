@@ -55,6 +55,18 @@ static int check_margin(const struct config *cfg, const struct sched_job *job)
 	return EX_CONFIG;
 }
 
+/* Once; each leg has the same. */
+static void tell_margin(const struct supervision *s)
+{
+	char limit[32], margin[32];
+
+	if (s->short_leg && s->chain->first && s->chain->leg == 1)
+		log_info("the margin is %s, as a leg lasts only %s; "
+			 "--margin=TIME sets another",
+			show_duration(s->cfg->margin, margin),
+			show_duration(s->job->limit, limit));
+}
+
 static int check_past(const struct config *cfg, const struct chain *chain)
 {
 	double used = cfg->max_time > 0 ? chain_past(chain).seconds : 0;
@@ -157,6 +169,7 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 	}
 	chain_open_log(s->chain);
 	warn_if_unshared(s);
+	tell_margin(s);
 	if (s->sched->empties_output && s->chain->first &&
 		output_put_back_job(s->chain->dir, s->job->output, &err))
 		log_warn("%s", err.text);
@@ -297,6 +310,7 @@ static int run(struct invocation *in, char *const argv[], const char *id,
 		.whole_script = whole_script,
 	};
 	struct err err;
+	double usual;
 	int ret;
 
 	open_missing_streams();
@@ -306,6 +320,9 @@ static int run(struct invocation *in, char *const argv[], const char *id,
 		return EX_UNAVAILABLE;
 	}
 	log_set_job(job.id);
+	usual = in->cfg.margin;
+	in->cfg.margin = config_margin(&in->cfg, job.limit);
+	s.short_leg = in->cfg.margin < usual;
 	ret = check_margin(&in->cfg, &job);
 	if (!ret)
 		ret = guard_shell(&s);

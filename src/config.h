@@ -200,6 +200,13 @@ int config_load_files(struct config *cfg, const char *site, const char *user,
 	const char *const *sets, size_t n_sets);
 
 /*
+ * The margin of a leg that lasts so many seconds, 0: it is not known. One that
+ * no user has set, and no site has locked, takes no more than a quarter of the
+ * leg, but a second at least.
+ */
+double config_margin(const struct config *cfg, double limit);
+
+/*
  * Print the effective configuration as an INI file; behind every value a
  * comment with its origin ("built-in", "/etc/checkpointer.ini:12", ...).
  */

@@ -54,9 +54,11 @@ check() {
 }
 
 @test "messages name the job: in the chain's log, in [log] file, and of each leg" {
-	submit --wrap 'checkpointer -c named -m 9s -d ckpt -s log.file=all -- true'
+	submit --wrap 'checkpointer -c named -d "$PWD/ckpt" -s log.file=all -- true'
 	job_ends "$job"
 	want "$out" "checkpointer: leg 1 of named, job $job: running"
+	# Of a partition with ten minutes, and without --margin.
+	grep 'the margin is .*, as a leg lasts only 10 min; --margin=' "$out"
 	want ckpt/named/log " job $job, leg 1, step 1: leg 1 of named"
 	want all "checkpointer: job $job, leg 1, step 1: leg 1 of named"
 }
