@@ -8,7 +8,7 @@
 #include <sys/statvfs.h>
 
 #include "check_rules.h"
-#include "proc.h"
+#include "sharedfs.h"
 #include "util.h"
 
 /* The directory itself, or what is there of it; owned. */
@@ -21,33 +21,6 @@ static char *existing(const char *dir)
 		(slash = strrchr(path, '/')))
 		slash[slash == path] = '\0';
 	return path;
-}
-
-/* --- the type of its file system --- */
-
-struct mount_type {
-	int id;
-	char type[64];
-};
-
-static void compare(int id, const char *point, const char *type, void *arg)
-{
-	struct mount_type *m = arg;
-
-	(void)point;
-	if (id == m->id)
-		snprintf(m->type, sizeof(m->type), "%s", type);
-}
-
-static void find_type(int dir, struct mount_type *m)
-{
-	struct proc_fdinfo info;
-
-	snprintf(m->type, sizeof(m->type), "an unknown file system");
-	if (!proc_fdinfo(getpid(), dir, &info))
-		return;
-	m->id = info.mnt_id;
-	proc_mounts(compare, m);
 }
 
 /* --- its speed --- */
@@ -127,13 +100,15 @@ static void check_writing(struct findings *f, const struct check *c,
 static void check_open(struct findings *f, const struct check *c,
 	const char *path, int dir, bool exists)
 {
-	struct mount_type type = {.id = -1};
 	struct statvfs fs = {0};
 	struct stat st;
 	uint64_t room;
+	char type[64];
 
-	find_type(dir, &type);
-	rule_sharing(f, c->cfg->dir, type.type, c->many_nodes);
+	sharedfs_type(dir, type, sizeof(type));
+	rule_sharing(f, c->cfg->dir, type,
+		c->many_nodes &&
+			!sharedfs_is_named(path, c->cfg->shared_paths));
 	if (exists && !fstat(dir, &st))
 		rule_owner(f, path, st.st_uid, st.st_mode, geteuid());
 	if (fstatvfs(dir, &fs)) {

@@ -276,7 +276,8 @@ void rule_sharing(
 	else if (many_nodes && s != SHARED_YES)
 		finding_add(f, FINDING_WARNING, "directory",
 			"name one on a shared file system with [checkpoint] "
-			"dir, unless you know that all nodes see this one",
+			"dir, or, if all nodes see this one, name it in "
+			"[files] shared_paths",
 			"%s is on %s, which %s: a next leg on another node "
 			"would not find it",
 			dir, type,

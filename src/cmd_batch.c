@@ -13,6 +13,7 @@
 #include "cmd.h"
 #include "local.h"
 #include "log.h"
+#include "sched.h"
 #include "unrunnable.h"
 #include "util.h"
 
@@ -287,9 +288,12 @@ int cmd_batch(struct invocation *in)
 		.report = -1,
 	};
 	int ret = check_script(in->args[0]), status = 0;
+	char missing[512];
 
 	if (ret)
 		return ret;
+	if (sched_is_missing(missing, sizeof(missing)))
+		log_warn("%s", missing);
 	watch_signals();
 	ret = make_fifo(&b);
 	if (!ret)

@@ -5,7 +5,7 @@
 
 #include "check_command.h"
 #include "check_here.h"
-#include "cmd.h"
+#include "cmd_parts.h"
 #include "config_origin.h"
 #include "findings.h"
 #include "interrupt.h"
@@ -142,8 +142,12 @@ static void check_scheduler(struct findings *f, void *arg)
 {
 	const struct check *c = arg;
 	const struct sched *s = sched_check(c->cfg, f);
+	char missing[512];
 
-	if (s == &sched_local)
+	if (sched_is_missing(missing, sizeof(missing)))
+		finding_add(
+			f, FINDING_WARNING, "scheduler", NULL, "%s", missing);
+	else if (s == &sched_local)
 		finding_ok(f, "scheduler",
 			"no batch system on this machine: each next leg is run "
 			"here at once");
@@ -239,11 +243,10 @@ static int print_json(const struct report_to *r, int status)
 {
 	json_t *j = json_pack("{s:b, s:i, s:O}", "works", status == 0, "status",
 		status, "findings", r->found.list);
-	int ret = json_dumpf(j, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+	int ret = print_for_programs(j);
 
-	putchar('\n');
 	json_decref(j);
-	return ret ? EX_IOERR : status;
+	return ret ? ret : status;
 }
 
 static const char *verdict(const struct invocation *in, int status)

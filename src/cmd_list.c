@@ -7,7 +7,7 @@
 
 #include "chain.h"
 #include "chain_facts.h"
-#include "cmd.h"
+#include "cmd_parts.h"
 #include "log.h"
 #include "store.h"
 #include "trees.h"
@@ -222,7 +222,7 @@ int cmd_list(struct invocation *in)
 {
 	json_t *list = json_array();
 	const char *id = in->args[0];
-	int ret;
+	int ret, printed;
 
 	if (id && in->args[1]) {
 		log_error("list takes the name of one chain, or none: "
@@ -233,8 +233,8 @@ int cmd_list(struct invocation *in)
 	ret = id ? add_chain(list, in->cfg.dir, id)
 		 : add_all(list, in->cfg.dir);
 	if (in->json) {
-		json_dumpf(list, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-		putchar('\n');
+		printed = print_for_programs(list);
+		ret = ret ? ret : printed;
 	} else if (!id) {
 		print_chains(list);
 	} else if (!ret) {

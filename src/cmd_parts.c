@@ -75,3 +75,13 @@ uint64_t bytes_of(const struct store_reader *r)
 		bytes += store_size(r, i);
 	return bytes;
 }
+
+int print_for_programs(const json_t *j)
+{
+	if (j && !json_dumpf(j, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER) &&
+		putchar('\n') != EOF && !fflush(stdout))
+		return 0;
+	log_error("cannot write JSON to standard output: %s",
+		errno ? strerror(errno) : "out of memory");
+	return EX_IOERR;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cmd_parts.h - what the commands that read checkpoints share */
+/* cmd_parts.h - what several commands share */
 #ifndef CMD_PARTS_H
 #define CMD_PARTS_H
 
@@ -31,6 +31,12 @@ int select_generation(const char *text, unsigned *gen);
  * it is something else that failed.
  */
 const char *damage_of(const struct err *err, unsigned gen);
+
+/*
+ * Write it to standard output, for programs, as --json of all commands does
+ * with one value. 0, or an exit status, and the reason is told.
+ */
+int print_for_programs(const json_t *j);
 
 /* Bytes of all streams. */
 uint64_t bytes_of(const struct store_reader *r);

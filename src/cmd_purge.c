@@ -7,7 +7,7 @@
 
 #include "chain.h"
 #include "chain_facts.h"
-#include "cmd.h"
+#include "cmd_parts.h"
 #include "log.h"
 #include "trees.h"
 #include "util.h"
@@ -22,6 +22,7 @@ struct purge {
 	bool dry_run;
 	unsigned chains; /* removed */
 	uint64_t bytes;
+	json_t *list; /* what becomes of each; NULL: it is printed */
 };
 
 /* --- what is asked for --- */
@@ -148,10 +149,50 @@ static void tell_age(const struct chain_facts *f, char buf[32])
 		snprintf(buf, 32, "age unknown");
 }
 
+/* For programs; a reason where it stays, else NULL. */
+static void note(const struct purge *p, const struct chain *c,
+	const struct chain_facts *f, const char *action, const char *reason,
+	uint64_t bytes)
+{
+	json_t *j;
+
+	if (!p->list)
+		return;
+	j = json_pack("{s:s, s:s, s:s*, s:s, s:f, s:I}", "chain", c->id,
+		"action", action, "reason", reason, "state",
+		chain_state_name[f->state], "last", f->last, "bytes",
+		(json_int_t)bytes);
+	if (json_array_append_new(p->list, j))
+		log_error("chain %s: its reason is no text for JSON", c->id);
+}
+
+static int keep(const struct purge *p, const struct chain *c,
+	const struct chain_facts *f, const char *why)
+{
+	note(p, c, f, "kept", why, tree_bytes(c->dir));
+	if (p->named && f->state == CHAIN_RUNNING) {
+		log_error("chain %s is kept: %s", c->id, why);
+		return EX_TEMPFAIL;
+	}
+	(p->named ? log_info : log_debug)("chain %s is kept: %s", c->id, why);
+	return 0;
+}
+
+static void tell_removed(const struct purge *p, const struct chain *c,
+	const struct chain_facts *f, uint64_t bytes)
+{
+	char size[32], age[32];
+
+	if (p->list)
+		return;
+	tell_age(f, age);
+	printf("%s %s: %s, %s, %s\n", p->dry_run ? "would remove" : "removed",
+		c->id, chain_state_name[f->state], age, show_size(bytes, size));
+}
+
 static int purge_open(struct purge *p, const struct chain *c)
 {
 	struct chain_facts facts;
-	char size[32], age[32];
 	const char *why;
 	uint64_t bytes;
 	struct err err;
@@ -161,26 +202,19 @@ static int purge_open(struct purge *p, const struct chain *c)
 		return EX_IOERR;
 	}
 	why = why_not(p, &facts);
-	if (why && p->named && facts.state == CHAIN_RUNNING) {
-		log_error("chain %s is kept: %s", c->id, why);
-		return EX_TEMPFAIL;
-	}
-	if (why) {
-		(p->named ? log_info : log_debug)(
-			"chain %s is kept: %s", c->id, why);
-		return 0;
-	}
+	if (why)
+		return keep(p, c, &facts, why);
 	bytes = tree_bytes(c->dir);
 	if (!p->dry_run && remove_chain(p, c, &err)) {
 		log_error("chain %s: %s", c->id, err.text);
+		note(p, c, &facts, "failed", err.text, bytes);
 		return EX_IOERR;
 	}
 	p->chains++;
 	p->bytes += bytes;
-	tell_age(&facts, age);
-	printf("%s %s: %s, %s, %s\n", p->dry_run ? "would remove" : "removed",
-		c->id, chain_state_name[facts.state], age,
-		show_size(bytes, size));
+	note(p, c, &facts, p->dry_run ? "would be removed" : "removed", NULL,
+		bytes);
+	tell_removed(p, c, &facts, bytes);
 	return 0;
 }
 
@@ -214,14 +248,14 @@ static int purge_chains(struct purge *p, char *const *names)
 		ret = ret ? ret : now;
 	}
 	release_fd(&p->dir);
-	if (!p->named || p->chains > 1)
+	if (!p->list && (!p->named || p->chains > 1))
 		printf("%u chains, %s\n", p->chains, show_size(p->bytes, size));
 	return ret;
 }
 
 const char cmd_purge_help[] =
 	"Usage: checkpointer [OPTION]... purge [--older-than=TIME] [--state=STATE,...]\n"
-	"                                      [--dry-run] [CHAIN]...\n"
+	"                                      [--dry-run] [--json] [CHAIN]...\n"
 	"\n"
 	"Remove chains with all that is theirs: those that are named, or of all of them\n"
 	"those that fit. One that runs is never removed.\n"
@@ -230,29 +264,39 @@ const char cmd_purge_help[] =
 	"      --state=STATE,...  only those that are finished, stopped, failed, died,\n"
 	"                         resubmitted or empty\n"
 	"      --dry-run          remove nothing, tell what would be\n"
+	"      --json             an array of objects for programs, of those that are kept,\n"
+	"                         too\n"
 	"  -d, --dir=DIR          where the chains are, if not at the usual place\n"
 	"  -h, --help             print this\n"
 	"\n"
 	"Example:\n"
 	"  checkpointer purge --state=finished,failed --older-than=30d --dry-run\n";
 
-int cmd_purge(struct invocation *in)
+static int purge_all(struct purge *p)
 {
-	struct purge p = {.base = in->cfg.dir, .dir = -1};
-	char **all;
 	struct err err;
-	int ret = take_criteria(&p, in);
+	char **all = chain_names(p->base, &err);
+	int ret;
 
-	if (ret)
-		return ret;
-	if (p.named)
-		return purge_chains(&p, in->args);
-	all = chain_names(p.base, &err);
 	if (!all) {
 		log_error("%s", err.text);
 		return EX_NOINPUT;
 	}
-	ret = purge_chains(&p, all);
+	ret = purge_chains(p, all);
 	chain_names_free(all);
 	return ret;
+}
+
+int cmd_purge(struct invocation *in)
+{
+	struct purge p = {.base = in->cfg.dir, .dir = -1};
+	int ret = take_criteria(&p, in), printed;
+
+	if (ret)
+		return ret;
+	p.list = in->json ? json_array() : NULL;
+	ret = p.named ? purge_chains(&p, in->args) : purge_all(&p);
+	printed = p.list ? print_for_programs(p.list) : 0;
+	json_decref(p.list);
+	return ret ? ret : printed;
 }

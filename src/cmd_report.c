@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "chain.h"
-#include "cmd.h"
+#include "cmd_parts.h"
 #include "log.h"
 #include "report.h"
 #include "util.h"
@@ -47,16 +47,10 @@ static int print_text(const struct report *r, bool timeline)
 static int print_json(const struct report *r)
 {
 	json_t *j = report_json(r);
-	int rc = j ? json_dumpf(j, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER)
-		   : -1;
+	int ret = print_for_programs(j);
 
 	json_decref(j);
-	if (rc) {
-		log_error("cannot write the report of chain %s as JSON", r->id);
-		return EX_IOERR;
-	}
-	putchar('\n');
-	return 0;
+	return ret;
 }
 
 /* A device would not be written to, but replaced. */

@@ -13,6 +13,7 @@
 #include "proc.h"
 #include "script.h"
 #include "sched.h"
+#include "sharedfs.h"
 #include "supervisor.h"
 #include "unrunnable.h"
 #include "util.h"
@@ -52,6 +53,18 @@ static int check_margin(const struct config *cfg, const struct sched_job *job)
 		show_duration(cfg->margin, margin),
 		show_duration(job->limit, limit), job->limit / 4);
 	return EX_CONFIG;
+}
+
+/* Once; each leg has the same. */
+static void tell_margin(const struct supervision *s)
+{
+	char limit[32], margin[32];
+
+	if (s->short_leg && s->chain->first && s->chain->leg == 1)
+		log_info("the margin is %s, as a leg lasts only %s; "
+			 "--margin=TIME sets another",
+			show_duration(s->cfg->margin, margin),
+			show_duration(s->job->limit, limit));
 }
 
 static int check_past(const struct config *cfg, const struct chain *chain)
@@ -125,6 +138,25 @@ static int keep_out(const struct supervision *s, int status)
 	return status;
 }
 
+/* A later leg has found its checkpoints, wherever they are. */
+static void warn_if_unshared(const struct supervision *s)
+{
+	const struct config *cfg = s->cfg;
+	char type[64];
+
+	if (!s->sched->has_nodes || !s->chain->first || s->chain->leg > 1)
+		return;
+	sharedfs_type(s->chain->dir, type, sizeof(type));
+	if (sharedfs_is_local(
+		    s->chain->path, type, cfg->shared_paths, cfg->local_paths))
+		log_warn("%s is on %s, which one machine sees: a next job on "
+			 "another node would not find its checkpoint; name a "
+			 "shared directory, as in --dir=DIR or [checkpoint] "
+			 "dir, or, if all nodes see this one, name it in "
+			 "[files] shared_paths",
+			cfg->dir, type);
+}
+
 static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 {
 	auto_free char *successor = NULL;
@@ -136,6 +168,8 @@ static int run_leg(struct supervision *s, char *const argv[], const char *cwd)
 		return keep_out(s, EX_TEMPFAIL);
 	}
 	chain_open_log(s->chain);
+	warn_if_unshared(s);
+	tell_margin(s);
 	if (s->sched->empties_output && s->chain->first &&
 		output_put_back_job(s->chain->dir, s->job->output, &err))
 		log_warn("%s", err.text);
@@ -253,6 +287,15 @@ static int guard_shell(struct supervision *s)
 	return 0;
 }
 
+/* Of legs of a local job it is the first one, or `batch', that says so. */
+static void warn_of_missing_sched(void)
+{
+	char text[512];
+
+	if (!getenv(LOCAL_JOB) && sched_is_missing(text, sizeof(text)))
+		log_warn("%s", text);
+}
+
 static int run(struct invocation *in, char *const argv[], const char *id,
 	bool whole_script)
 {
@@ -267,13 +310,19 @@ static int run(struct invocation *in, char *const argv[], const char *id,
 		.whole_script = whole_script,
 	};
 	struct err err;
+	double usual;
 	int ret;
 
 	open_missing_streams();
+	warn_of_missing_sched();
 	if (s.sched->facts(&in->cfg, &job, &err)) {
 		log_error("%s: %s", s.sched->name, err.text);
 		return EX_UNAVAILABLE;
 	}
+	log_set_job(job.id);
+	usual = in->cfg.margin;
+	in->cfg.margin = config_margin(&in->cfg, job.limit);
+	s.short_leg = in->cfg.margin < usual;
 	ret = check_margin(&in->cfg, &job);
 	if (!ret)
 		ret = guard_shell(&s);

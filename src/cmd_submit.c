@@ -25,9 +25,9 @@ const char cmd_submit_help[] =
 	"       checkpointer [OPTION]... submit [SBATCH-OPTION]... --wrap=COMMAND\n"
 	"\n"
 	"Run sbatch with the options that a job with checkpointer wants: --signal,\n"
-	"as long before the end as [checkpoint] margin says, and, with [slurm]\n"
-	"method = requeue, --requeue and --open-mode=append. Whatever is given on the\n"
-	"line, as #SBATCH in SCRIPT or in SBATCH_* variables stays as it is.\n"
+	"as long before the end of --time as [checkpoint] margin says, and, with\n"
+	"[slurm] method = requeue, --requeue and --open-mode=append. Whatever is given\n"
+	"on the line, as #SBATCH in SCRIPT or in SBATCH_* variables stays as it is.\n"
 	"\n"
 	"OPTIONs, in front of `submit', are those of checkpointer, and hold in the\n"
 	"job, too; -v shows the line. See checkpointer(1), and sbatch(1) for\n"
@@ -141,7 +141,8 @@ static int checkpoint_signal(const sigset_t *set)
 
 static int add_signal(struct submit *s)
 {
-	double limit = time_limit(s), margin = ceil(s->cfg->margin);
+	double limit = time_limit(s);
+	double margin = ceil(config_margin(s->cfg, limit));
 	int sig = checkpoint_signal(&s->cfg->checkpoint);
 	char a[32], b[32];
 
@@ -160,6 +161,9 @@ static int add_signal(struct submit *s)
 		return 0;
 	}
 	if (!sig || margin < 1)
+		return 0;
+	/* The partition may have a short one, with another margin. */
+	if (!is_given(s, "time") && config_margin(s->cfg, 60) < margin)
 		return 0;
 	margin = margin < SIGNAL_MAX ? margin : SIGNAL_MAX;
 	/* Slurm does not know all names, but all numbers. */

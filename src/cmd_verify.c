@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cmd_verify.c - are the checkpoints of a chain whole, to the last byte? */
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "chain_facts.h"
@@ -12,6 +13,7 @@
 struct verify {
 	unsigned wanted; /* generation, 0: all */
 	unsigned seen, bad;
+	json_t *list; /* NULL: each is printed when it is known */
 };
 
 /* A chain that runs may remove it at any time. */
@@ -20,29 +22,79 @@ static bool is_gone(int step, unsigned gen)
 	return store_newest(step, gen + 1) != gen;
 }
 
-static void verify_generation(struct verify *v, int step, unsigned gen)
+/* --- what is found, as JSON: it is printed as such, or as lines --- */
+
+static json_t *found(
+	unsigned number, unsigned gen, const char *state, const char *reason)
+{
+	return json_pack("{s:i, s:i, s:s, s:s*}", "step", (int)number,
+		"generation", (int)gen, "state", state, "reason", reason);
+}
+
+static json_t *look_at(int step, unsigned number, unsigned gen)
 {
 	struct err err;
 	struct store_reader *r = store_open(step, gen, &err);
+	bool good = r && !store_verify(r, &err);
 	const char *damage;
+	json_t *j;
 
-	v->seen++;
-	if (r && !store_verify(r, &err)) {
-		printf("generation %u: good, %.1f MB\n", gen,
-			(double)bytes_of(r) / 1e6);
+	if (good) {
+		j = found(number, gen, "good", NULL);
+		json_object_set_new(
+			j, "bytes", json_integer((json_int_t)bytes_of(r)));
 	} else if (is_gone(step, gen)) {
-		printf("generation %u: removed meanwhile\n", gen);
+		j = found(number, gen, "removed", NULL);
 	} else {
 		damage = damage_of(&err, gen);
-		printf("generation %u: %s: %s\n", gen,
-			damage ? "damaged" : "cannot be read",
+		j = found(number, gen, damage ? "damaged" : "unreadable",
 			damage ? damage : err.text);
-		v->bad++;
 	}
 	if (r)
 		store_close(r);
+	return j;
+}
+
+static const char *text_of(const json_t *j, const char *key)
+{
+	return json_string_value(json_object_get(j, key));
+}
+
+static void print(const json_t *j, bool many)
+{
+	const char *state = text_of(j, "state"), *reason = text_of(j, "reason");
+
+	if (many)
+		printf("step %d, ",
+			(int)json_integer_value(json_object_get(j, "step")));
+	printf("generation %d: ",
+		(int)json_integer_value(json_object_get(j, "generation")));
+	if (reason)
+		printf("%s: %s\n",
+			strcmp(state, "damaged") ? "cannot be read" : state,
+			reason);
+	else if (!strcmp(state, "good"))
+		printf("good, %.1f MB\n",
+			json_number_value(json_object_get(j, "bytes")) / 1e6);
+	else
+		printf("removed meanwhile\n");
 	/* It may take a while to the next line. */
 	fflush(stdout);
+}
+
+static void verify_generation(struct verify *v, const struct selection *s,
+	int step, unsigned number, unsigned gen)
+{
+	json_t *j = look_at(step, number, gen);
+
+	v->seen++;
+	if (text_of(j, "reason"))
+		v->bad++;
+	if (!v->list)
+		print(j, s->many);
+	else if (json_array_append(v->list, j))
+		v->bad++;
+	json_decref(j);
 }
 
 static void verify_step(
@@ -60,19 +112,17 @@ static void verify_step(
 	}
 	if (step >= 0)
 		all = store_list(step, &n);
-	for (size_t i = 0; i < n; i++) {
-		if (v->wanted && all[i].gen != v->wanted)
-			continue;
-		if (s->many)
-			printf("step %u, ", number);
-		verify_generation(v, step, all[i].gen);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (!v->wanted || all[i].gen == v->wanted)
+			verify_generation(v, s, step, number, all[i].gen);
 }
 
 static int verify(struct verify *v, const struct selection *s)
 {
 	for (unsigned i = s->first; i <= s->last; i++)
 		verify_step(v, s, i);
+	if (v->list && print_for_programs(v->list))
+		return EX_IOERR;
 	if (v->bad)
 		return EX_DATAERR;
 	if (v->seen)
@@ -86,12 +136,13 @@ static int verify(struct verify *v, const struct selection *s)
 }
 
 const char cmd_verify_help[] =
-	"Usage: checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N]\n"
+	"Usage: checkpointer [OPTION]... verify CHAIN [GENERATION] [--step=N] [--json]\n"
 	"\n"
 	"Read the checkpoints of CHAIN, or the one that is named, and compare every\n"
 	"page with its checksum: a line for each, good or damaged.\n"
 	"\n"
 	"      --step=N     only those of this step\n"
+	"      --json       an array of objects for programs\n"
 	"  -d, --dir=DIR    where its checkpoints are, if not at the usual place\n"
 	"  -h, --help       print this\n"
 	"\n"
@@ -114,7 +165,9 @@ int cmd_verify(struct invocation *in)
 	ret = select_steps(&s, in, in->args[0]);
 	if (ret)
 		return ret;
+	v.list = in->json ? json_array() : NULL;
 	ret = verify(&v, &s);
+	json_decref(v.list);
 	chain_close(&s.chain);
 	return ret;
 }

@@ -486,6 +486,18 @@ int config_load(struct config *cfg, const char *const *sets, size_t n_sets)
 	return config_load_files(cfg, CONFIG_SITE_FILE, user, sets, n_sets);
 }
 
+double config_margin(const struct config *cfg, double limit)
+{
+	const struct key *key = key_find("checkpoint", "margin");
+	const struct origin *origin = &cfg->origin->key[key - config_keys];
+	double most = limit / 4 > 1 ? limit / 4 : 1;
+	bool is_meant = origin->layer > LAYER_SITE ||
+			origin_locks(cfg->origin, key->full);
+
+	return limit > 0 && cfg->margin > most && !is_meant ? most
+							    : cfg->margin;
+}
+
 static int export_setting(const char *setting)
 {
 	static const char own[] = "environment.";

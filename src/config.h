@@ -3,6 +3,7 @@
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -199,10 +200,24 @@ int config_load_files(struct config *cfg, const char *site, const char *user,
 	const char *const *sets, size_t n_sets);
 
 /*
+ * The margin of a leg that lasts so many seconds, 0: it is not known. One that
+ * no user has set, and no site has locked, takes no more than a quarter of the
+ * leg, but a second at least.
+ */
+double config_margin(const struct config *cfg, double limit);
+
+/*
  * Print the effective configuration as an INI file; behind every value a
  * comment with its origin ("built-in", "/etc/checkpointer.ini:12", ...).
  */
 void config_print(const struct config *cfg, FILE *out);
+
+/*
+ * The same for programs: an object of sections, these of keys, and each has
+ * "value", as a file has it, "from" and "locked"; a hook that the site has,
+ * too, "site" and "site_from". Owned by the caller.
+ */
+json_t *config_json(const struct config *cfg);
 
 /* Release what cfg owns. A zeroed struct is fine; may be called twice. */
 void config_free(struct config *cfg);

@@ -4,6 +4,7 @@
 
 #include <ini.h>
 
+#include "chain.h"
 #include "config.h"
 #include "config_keys.h"
 #include "config_origin.h"
@@ -41,6 +42,62 @@ static void print_site_hook(FILE *out, const struct config *cfg, int hook)
 		fprintf(out, "; before that, the site's: %s\n; %s\n",
 			cfg->site_hook[hook], cfg->origin->site_hook[hook]);
 }
+
+/* --- for programs --- */
+
+static json_t *value_json(
+	const char *value, const struct origin *origin, bool locked)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "value", chain_string(value));
+	json_object_set_new(j, "from", chain_string(origin->where));
+	json_object_set_new(j, "locked", json_boolean(locked));
+	return j;
+}
+
+static json_t *key_json(const struct config *cfg, size_t i)
+{
+	const struct config_origin *origin = cfg->origin;
+	const struct key *key = &config_keys[i];
+	auto_free char *value = key_get(cfg, key);
+	int hook = key_hook(key);
+	json_t *j = value_json(
+		value, &origin->key[i], origin_locks(origin, key->full));
+
+	if (hook < 0 || !cfg->site_hook[hook])
+		return j;
+	json_object_set_new(j, "site", chain_string(cfg->site_hook[hook]));
+	json_object_set_new(
+		j, "site_from", chain_string(origin->site_hook[hook]));
+	return j;
+}
+
+/* The object of this section, made if there is none. */
+static json_t *section_json(json_t *all, const char *name)
+{
+	if (!json_object_get(all, name))
+		json_object_set_new(all, name, json_object());
+	return json_object_get(all, name);
+}
+
+json_t *config_json(const struct config *cfg)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < config_n_keys; i++)
+		json_object_set_new(section_json(all, config_keys[i].section),
+			config_keys[i].name, key_json(cfg, i));
+	for (size_t i = 0; i < cfg->n_env; i++)
+		json_object_set_new(section_json(all, "environment"),
+			cfg->env[i].name,
+			value_json(cfg->env[i].value, &cfg->origin->env[i],
+				origin_locks_env(
+					cfg->origin, cfg->env[i].name)));
+	return all;
+}
+
+/* --- for people, and as a file --- */
 
 void config_print(const struct config *cfg, FILE *out)
 {

@@ -163,14 +163,30 @@ static void name_log(int dir, const char *name, struct err *err)
 			"; criu's log: %.*s/%s", (int)n, path, name);
 }
 
+/* What criu said before it had a log, and in it; owned. */
+static char *read_log(int dir, const char *name, const char *early)
+{
+	auto_free char *late = read_file_at(dir, name, LOG_MAX, NULL, NULL);
+
+	return xasprintf("%s%s", early ? early : "", late ? late : "");
+}
+
+void criu_log_keep(int dir, const char *name, int keep, const char *as)
+{
+	auto_free char *early =
+		read_file_at(dir, CRIU_LOG_EARLY, LOG_MAX, NULL, NULL);
+	auto_free char *log = read_log(dir, name, early);
+
+	if (*log)
+		keep_log(keep, as, log);
+}
+
 void criu_log_explain_file(
 	int dir, const char *name, int keep, const char *what, struct err *err)
 {
-	auto_free char *late = read_file_at(dir, name, LOG_MAX, NULL, NULL);
 	auto_free char *early =
 		read_file_at(dir, CRIU_LOG_EARLY, LOG_MAX, NULL, NULL);
-	auto_free char *log =
-		xasprintf("%s%s", early ? early : "", late ? late : "");
+	auto_free char *log = read_log(dir, name, early);
 	size_t n;
 
 	if (early && *early && !first_error(log, &n)) {

@@ -22,4 +22,10 @@ void criu_log_explain(const char *log, const char *what, struct err *err);
 void criu_log_explain_file(
 	int dir, const char *name, int keep, const char *what, struct err *err);
 
+/*
+ * Keep that log in the directory keep, under the name as: of criu's success,
+ * for those who want to see how it did that. Best effort.
+ */
+void criu_log_keep(int dir, const char *name, int keep, const char *as);
+
 #endif

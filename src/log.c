@@ -21,7 +21,8 @@ static bool timestamps;
 static int log_fd = -1;
 static struct {
 	int fd;
-	char context[40];
+	char job[32]; /* "job 4711, " or "" */
+	char context[72];
 	char step[20]; /* shown, too, where it is not the only one */
 } chain = {.fd = -1};
 static void (*diverted)(enum log_level level, const char *text, void *arg);
@@ -50,9 +51,17 @@ void log_set_chain(int fd, unsigned leg, unsigned step)
 		snprintf(chain.step, sizeof(chain.step), "step %u: ", step);
 	if (step)
 		snprintf(chain.context, sizeof(chain.context),
-			"leg %u, step %u: ", leg, step);
+			"%sleg %u, step %u: ", chain.job, leg, step);
 	else
-		snprintf(chain.context, sizeof(chain.context), "leg %u: ", leg);
+		snprintf(chain.context, sizeof(chain.context),
+			"%sleg %u: ", chain.job, leg);
+}
+
+void log_set_job(const char *id)
+{
+	chain.job[0] = '\0';
+	if (id)
+		snprintf(chain.job, sizeof(chain.job), "job %.20s, ", id);
 }
 
 void log_divert(void (*to)(enum log_level level, const char *text, void *arg),
@@ -99,7 +108,7 @@ static void put_chain(const char *mark, const char *text)
 {
 	static const char full[] = "the log is full: no more of this leg";
 	off_t end = lseek(chain.fd, 0, SEEK_END);
-	char before[64];
+	char before[96];
 
 	snprintf(before, sizeof(before), "%s%s", chain.context, mark);
 	if (end < LOG_CHAIN_MAX)
@@ -107,6 +116,22 @@ static void put_chain(const char *mark, const char *text)
 	if (end < LOG_CHAIN_MAX &&
 		lseek(chain.fd, 0, SEEK_END) >= LOG_CHAIN_MAX)
 		put(chain.fd, true, chain.context, full);
+}
+
+/* On standard error, and in the file beside it. */
+static void show(const char *mark, const char *text)
+{
+	bool of_many = chain.fd >= 0 && chain.job[0];
+	char before[120];
+
+	snprintf(
+		before, sizeof(before), "checkpointer: %s%s", mark, chain.step);
+	put(STDERR_FILENO, timestamps, before, text);
+	if (log_fd < 0)
+		return;
+	snprintf(before, sizeof(before), "checkpointer: %s%s", mark,
+		of_many ? chain.context : chain.step);
+	put(log_fd, true, before, text);
 }
 
 PRINTF(2, 0)
@@ -120,21 +145,16 @@ static void say(enum log_level level, const char *fmt, va_list ap)
 	};
 	const char *mark = marks[level];
 	bool kept = chain.fd >= 0 && (level <= shown || level <= LOG_INFO);
-	char text[1024], before[60];
+	char text[1024];
 	int saved = errno;
 
 	if (level > shown && !kept)
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
-	snprintf(
-		before, sizeof(before), "checkpointer: %s%s", mark, chain.step);
-	if (level <= shown && diverted) {
+	if (level <= shown && diverted)
 		diverted(level, text, diverted_arg);
-	} else if (level <= shown) {
-		put(STDERR_FILENO, timestamps, before, text);
-		if (log_fd >= 0)
-			put(log_fd, true, before, text);
-	}
+	else if (level <= shown)
+		show(mark, text);
 	if (kept)
 		put_chain(mark, text);
 	errno = saved;

@@ -40,6 +40,13 @@ void log_set_file(int fd);
 void log_set_chain(int fd, unsigned leg, unsigned step);
 
 /*
+ * The job that this is, as its users call it, for log_set_chain() to put in
+ * front; then the file of log_set_file() gets all that, too, as it may be that
+ * of several jobs. NULL: there is none.
+ */
+void log_set_job(const char *id);
+
+/*
  * Give what would be shown to say() instead, without the program's name and the
  * level in front; with NULL, show it again.
  */

@@ -292,7 +292,8 @@ int look_criu_fits(
 	if (in_capsule && kernel < 509)
 		return err_set(err, 0,
 			"Linux %d.%d is too old for checkpoints without "
-			"privilege: 5.9 or newer is needed",
+			"privilege, which need 5.9 or newer: run this on a "
+			"node with a newer one ('uname -r' tells)",
 			kernel / 100, kernel % 100);
 	return 0;
 }
@@ -333,20 +334,15 @@ int look_criu_version(const char *criu, struct err *err)
  * Since Linux 6.16 a TCP socket has no SO_PASSCRED, which CRIU before 4.2
  * reads of every socket, be it only a listening one.
  */
-int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
+static int sockets_fit(int criu, int kernel, pid_t root, struct err *err)
 {
 	struct tcp_socket found = {0};
 	struct proc_stat st = {0};
-	struct int_list tree;
 	struct tcp_list l;
-	pid_t root;
 
-	if (criu >= 402 || kernel < 616)
+	if (criu >= 402 || kernel < 616 || !root)
 		return 0;
-	tree = proc_tree(parent);
-	root = find_root(&tree, parent);
-	free(tree.v);
-	l = root ? tcp_survey(root) : (struct tcp_list){0};
+	l = tcp_survey(root);
 	for (size_t i = 0; i < l.n && !found.pid; i++)
 		if (l.v[i].pid)
 			found = l.v[i];
@@ -361,6 +357,20 @@ int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
 		kernel / 100, kernel % 100);
 }
 
+static pid_t root_below(pid_t parent)
+{
+	struct int_list tree = proc_tree(parent);
+	pid_t root = find_root(&tree, parent);
+
+	free(tree.v);
+	return root;
+}
+
+int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err)
+{
+	return sockets_fit(criu, kernel, root_below(parent), err);
+}
+
 int look_kernel_version(void)
 {
 	unsigned major_no, minor_no;
@@ -372,25 +382,31 @@ int look_kernel_version(void)
 	return (int)(major_no * 100 + minor_no);
 }
 
-int look_at_criu(
-	const char *criu, pid_t parent, bool in_capsule, struct err *err)
+int look_can_dump(const char *criu, pid_t root, bool by_root, bool in_capsule,
+	struct err *err)
 {
 	int version = look_criu_version(criu, err);
 	int kernel = look_kernel_version();
-	bool root = geteuid() == 0;
 
 	if (version < 0)
 		return -1;
 	if (!kernel)
 		return 0;
-	if (!in_capsule && !root &&
+	if (!in_capsule && !by_root &&
 		getxattr(criu, "security.capability", NULL, 0) <= 0)
 		return err_set(err, 0,
 			"without user namespaces criu needs a capability: ask "
 			"the administrator for 'setcap "
 			"cap_checkpoint_restore,cap_setpcap+ep %s'",
 			criu);
-	if (look_criu_fits(version, kernel, root, in_capsule, err))
+	if (look_criu_fits(version, kernel, by_root, in_capsule, err))
 		return -1;
-	return look_sockets_fit(version, kernel, parent, err);
+	return sockets_fit(version, kernel, root, err);
+}
+
+int look_at_criu(
+	const char *criu, pid_t parent, bool in_capsule, struct err *err)
+{
+	return look_can_dump(
+		criu, root_below(parent), geteuid() == 0, in_capsule, err);
 }

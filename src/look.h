@@ -36,13 +36,17 @@ int look_kernel_version(void);
 
 /*
  * Does the criu program fit this kernel, the isolation, and the sockets of
- * the tree below parent? Runs it (--version), so it takes milliseconds. -1
- * with *err if no dump can work.
+ * the tree of root? Runs it (--version), so it takes milliseconds. -1 with *err
+ * if no dump can work.
  */
+int look_can_dump(const char *criu, pid_t root, bool by_root, bool in_capsule,
+	struct err *err);
+
+/* The same of this user, and of the tree below parent. */
 int look_at_criu(
 	const char *criu, pid_t parent, bool in_capsule, struct err *err);
 
-/* The parts of look_at_criu(), for tests: versions as major * 100 + minor. */
+/* The parts of that, for tests: versions as major * 100 + minor. */
 int look_criu_fits(
 	int criu, int kernel, bool root, bool in_capsule, struct err *err);
 int look_sockets_fit(int criu, int kernel, pid_t parent, struct err *err);

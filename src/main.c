@@ -139,6 +139,9 @@ static const struct {
 	{OPT_WATCH, cmd_status},
 	{OPT_LEAVE, cmd_dump},
 	{OPT_NO_WAIT, cmd_dump},
+	{OPT_JSON, cmd_verify},
+	{OPT_JSON, cmd_purge},
+	{OPT_JSON, cmd_config},
 	{OPT_STEP, cmd_verify},
 	{OPT_STEP, cmd_export},
 	{OPT_OLDER_THAN, cmd_purge},
@@ -394,10 +397,15 @@ static int unknown_command(const char *word)
 static command_fn *find_command(int argc, char *argv[])
 {
 	bool dashes = optind > 1 && !strcmp(argv[optind - 1], "--");
+	char missing[512];
 
 	if (optind == argc && (getenv("CHECKPOINTER_INSIDE") ||
 				      sched_find()->reruns_script()))
 		return cmd_script;
+	if (optind == argc && sched_is_missing(missing, sizeof(missing))) {
+		log_error("no command: %s", missing);
+		return NULL;
+	}
 	if (optind == argc) {
 		log_error("no command: name one, as in checkpointer -- Rscript "
 			  "script.R (see checkpointer --help)");

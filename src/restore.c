@@ -8,6 +8,7 @@
 
 #include "archives.h"
 #include "connections.h"
+#include "criu_log.h"
 #include "log.h"
 #include "proc.h"
 #include "remap.h"
@@ -57,6 +58,17 @@ static void mark_restored(const struct job *k)
 	fd = open_own_file(k->plan->step, name, O_WRONLY | O_CREAT, &err);
 	if (fd < 0)
 		log_debug("cannot mark the generation: %s", err.text);
+}
+
+/* As of a good dump, see worker.c. */
+static void keep_log(const struct keeper_plan *p)
+{
+	char name[32];
+
+	if (!p->engine.verbose)
+		return;
+	snprintf(name, sizeof(name), "%04u." ENGINE_RESTORE_LOG, p->gen);
+	criu_log_keep(p->engine.work, ENGINE_RESTORE_LOG, p->step, name);
 }
 
 /*
@@ -166,6 +178,7 @@ pid_t restore_tree(const struct keeper_plan *plan, struct capsule *c,
 		root = -1;
 	if (root > 0) {
 		mark_restored(&k);
+		keep_log(plan);
 		r->type = R_RESTORED;
 		r->result.ok = true;
 		r->root = root;

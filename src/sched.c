@@ -26,6 +26,28 @@ const struct sched *sched_find(void)
 	return &sched_local;
 }
 
+bool sched_is_missing(char *text, size_t size)
+{
+#ifdef HAVE_SLURM
+	(void)text;
+	(void)size;
+	return false;
+#else
+	const char *id = getenv("SLURM_JOB_ID");
+
+	if (!id || !*id)
+		return false;
+	snprintf(text, size,
+		"this is job %.20s of Slurm, and this checkpointer, built "
+		"without Slurm, neither knows when it ends nor submits the "
+		"next one: install one that is built with './configure "
+		"--with-slurm'; until then, give an --interval, and continue "
+		"in a new job with 'checkpointer restore CHAIN'",
+		id);
+	return true;
+#endif
+}
+
 const struct sched *sched_check(const struct config *cfg, struct findings *f)
 {
 	for (size_t i = 0; i < LEN(all); i++)

@@ -177,6 +177,12 @@ struct sched {
 const struct sched *sched_find(void);
 
 /*
+ * Is this part of a job of a batch system that is not built in? Then what that
+ * means and what to do goes to text, for somebody who is to be warned.
+ */
+bool sched_is_missing(char *text, size_t size);
+
+/*
  * check() of the schedulers that have one, up to the first that this machine
  * uses: that one, or the local one.
  */

@@ -48,6 +48,11 @@ static size_t best_prefix(const char *path, const char *list)
 	return best;
 }
 
+bool sharedfs_is_named(const char *path, const char *paths)
+{
+	return best_prefix(path, paths) > 0;
+}
+
 bool sharedfs_is_local(const char *path, const char *type,
 	const char *shared_paths, const char *local_paths)
 {
@@ -101,6 +106,37 @@ void sharedfs_close(struct sharedfs *fs)
 	fs->mount = NULL;
 	fs->n = fs->room = 0;
 }
+
+/* --- the type of one directory's file system --- */
+
+struct mount_type {
+	int id;
+	char *type;
+	size_t size;
+};
+
+static void compare(int id, const char *point, const char *type, void *arg)
+{
+	const struct mount_type *m = arg;
+
+	(void)point;
+	if (id == m->id)
+		snprintf(m->type, m->size, "%s", type);
+}
+
+void sharedfs_type(int dir, char *type, size_t size)
+{
+	struct mount_type m = {.type = type, .size = size};
+	struct proc_fdinfo info;
+
+	snprintf(type, size, "an unknown file system");
+	if (!proc_fdinfo(getpid(), dir, &info))
+		return;
+	m.id = info.mnt_id;
+	proc_mounts(compare, &m);
+}
+
+/* --- of any path, from the list of mounts --- */
 
 static const char *type_of(const struct sharedfs *fs, const char *path)
 {

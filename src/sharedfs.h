@@ -15,6 +15,12 @@
 bool sharedfs_is_local(const char *path, const char *type,
 	const char *shared_paths, const char *local_paths);
 
+/* Is path in one of these, which are separated by blanks? */
+bool sharedfs_is_named(const char *path, const char *paths);
+
+/* The type of the file system that this directory is on. */
+void sharedfs_type(int dir, char *type, size_t size);
+
 /* Is path dir itself, or below it? Both without a slash at the end. */
 bool sharedfs_is_below(const char *path, const char *dir);
 

@@ -35,8 +35,9 @@ static DIR *list_dir(int dirfd)
 }
 
 /*
- * "0012.pack", "0012.index", "0012.restored": whatever begins so belongs to
- * generation 12. Returns 0 for other names; the rest behind the dot in *kind.
+ * "0012.pack", "0012.index", "0012.restored", "0012.dump.log": whatever begins
+ * so belongs to generation 12. Returns 0 for other names; the rest behind the
+ * dot in *kind.
  */
 static unsigned gen_of(const char *name, const char **kind)
 {

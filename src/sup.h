@@ -74,6 +74,9 @@ struct sup {
 
 void sup_post(struct sup *u, enum event ev);
 
+/* Warn of it, and what it means for the command. */
+void sup_warn_unfit(const char *why);
+
 /* Out of the loop, if it is time for that. */
 void sup_leave(struct sup *u);
 

@@ -133,7 +133,7 @@ static void on_checked(struct sup *u, int status)
 	struct err err;
 
 	if (helper_done(&u->checker, status, &err))
-		log_warn("no checkpoint can be made: %s", err.text);
+		sup_warn_unfit(err.text);
 }
 
 static void on_child(EV_P_ ev_child *w, int revents)

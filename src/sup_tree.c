@@ -215,9 +215,18 @@ void sup_look(struct sup *u)
 		log_debug("cannot look at criu: %s", err.text);
 }
 
+/* "leg 2 of fit, job 4711" */
+static void name_leg(const struct sup *u, char *buf, size_t size)
+{
+	const struct supervision *s = u->s;
+
+	snprintf(buf, size, "leg %u of %s%s%.20s", s->chain->leg, s->chain->id,
+		s->job->id ? ", job " : "", s->job->id ? s->job->id : "");
+}
+
 static void tell_running(struct sup *u)
 {
-	char left[100] = "", text[32];
+	char left[100] = "", text[32], leg[160];
 
 	if (u->s->job->end > 0)
 		snprintf(left, sizeof(left), ", %s left",
@@ -226,13 +235,12 @@ static void tell_running(struct sup *u)
 		snprintf(left, sizeof(left),
 			", without a time limit: only signals make checkpoints "
 			"(see --time-limit, --interval)");
+	name_leg(u, leg, sizeof(leg));
 	if (u->state == S_RESTORED)
-		log_info("leg %u of %s: restored from checkpoint %u in %s%s",
-			u->s->chain->leg, u->s->chain->id, u->gen,
+		log_info("%s: restored from checkpoint %u in %s%s", leg, u->gen,
 			show_duration(u->last.seconds, text), left);
 	else
-		log_info("leg %u of %s: running%s", u->s->chain->leg,
-			u->s->chain->id, left);
+		log_info("%s: running%s", leg, left);
 	sup_look(u);
 	sup_timer(u, &u->look, u->s->cfg->look_after);
 }

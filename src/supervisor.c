@@ -308,6 +308,18 @@ static void thaw(struct sup *u)
 	try_again(u);
 }
 
+static void tell_leaving(const struct sup *u)
+{
+	auto_free char *next = chain_successor(u->s->chain);
+
+	if (next && *next)
+		log_info("leg %u of %s leaves, job %s continues",
+			u->s->chain->leg, u->s->chain->id, next);
+	else
+		log_info("leg %u of %s leaves, its successor continues",
+			u->s->chain->leg, u->s->chain->id);
+}
+
 static void kill_tree(struct sup *u)
 {
 	if (u->brought_back)
@@ -320,8 +332,7 @@ static void kill_tree(struct sup *u)
 			 "checkpointer restore %s",
 			u->gen, u->s->chain->id);
 	else
-		log_info("leg %u of %s leaves, its successor continues",
-			u->s->chain->leg, u->s->chain->id);
+		tell_leaving(u);
 	if (u->gone)
 		sup_post(u, E_EXITED);
 	else
@@ -481,12 +492,19 @@ static json_t *make_facts(const struct supervision *s)
 		chain_string(s->cwd), "argv", argv);
 }
 
+void sup_warn_unfit(const char *why)
+{
+	log_warn("no checkpoint can be made: %s; until that is mended the "
+		 "command runs without, and is lost when its job ends",
+		why);
+}
+
 static void make_plan(struct sup *u)
 {
 	struct err err;
 
 	if (keeper_plan(&u->plan, u->s->cfg, &err))
-		log_warn("no checkpoint can be made: %s", err.text);
+		sup_warn_unfit(err.text);
 	u->plan.argv = u->s->argv;
 	u->plan.mask = u->s->mask;
 	u->plan.cwd = u->s->cwd;

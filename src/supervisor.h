@@ -20,6 +20,7 @@ struct supervision {
 	sigset_t mask;          /* signal mask for the command */
 	struct guard guard;     /* of the batch shell */
 	bool whole_script;      /* the step is the batch script itself */
+	bool short_leg;         /* has a smaller margin than is usual */
 };
 
 /* Exit statuses that are not the command's own; see checkpointer(1). */

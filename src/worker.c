@@ -13,7 +13,9 @@
 
 #include "archives.h"
 #include "connections.h"
+#include "criu_log.h"
 #include "files.h"
+#include "look.h"
 #include "proc.h"
 #include "rollback.h"
 #include "store.h"
@@ -247,6 +249,17 @@ static int commit(const struct capsule *c, const struct worker_dump *d,
 	return ret;
 }
 
+/* A good dump needs no explanation, but for those who ask for all. */
+static void keep_log(const struct engine *e, const struct worker_dump *d)
+{
+	char name[32];
+
+	if (!e->verbose)
+		return;
+	snprintf(name, sizeof(name), "%04u." ENGINE_DUMP_LOG, d->gen);
+	criu_log_keep(e->work, ENGINE_DUMP_LOG, d->step, name);
+}
+
 static int fill(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct archiver *a, json_t *outside,
 	struct worker_result *r)
@@ -263,7 +276,10 @@ static int fill(const struct engine *e, const struct capsule *c,
 		store_abandon(w);
 		return -1;
 	}
-	return commit(c, d, w, outside, a, r);
+	if (commit(c, d, w, outside, a, r))
+		return -1;
+	keep_log(e, d);
+	return 0;
 }
 
 /* What the tree has in memory, and shares with nobody. */
@@ -396,6 +412,22 @@ static int dump(const struct engine *e, const struct capsule *c,
 	return 0;
 }
 
+/*
+ * What the supervisor has warned of may be mended by now; if it is not, there
+ * is no need to stop the tree for a dump that fails.
+ */
+static int look_at_criu_again(const struct engine *e, const struct capsule *c,
+	const struct worker_dump *d, struct err *err)
+{
+	if (!e->criu[0])
+		return err_set(err, 0,
+			"no dump is tried: there is no criu program; " CRIU_WANTED);
+	if (!look_can_dump(e->criu, d->root, !e->unprivileged,
+		    c->isolation == ISOLATION_USER, err))
+		return 0;
+	return err_wrap(err, "no dump is tried");
+}
+
 void worker_dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
@@ -410,7 +442,8 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	/* So is the end of a stream that could not be stored. */
 	signal(SIGPIPE, SIG_IGN);
 	own.store.refused = engine_leavings(e);
-	if (!connections_fit(&c->network, d->outside, d->root, &r->err) &&
+	if (!look_at_criu_again(e, c, &own, &r->err) &&
+		!connections_fit(&c->network, d->outside, d->root, &r->err) &&
 		!check_space(&own, &r->err) && !dump(e, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))

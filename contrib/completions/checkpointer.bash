@@ -63,12 +63,13 @@ _checkpointer_word() {
 		purge check config'
 
 	case $1 in
-	verify | export) options+=' --step' ;;
-	list) options+=' --json' ;;
+	verify) options+=' --step --json' ;;
+	export) options+=' --step' ;;
+	list | config) options+=' --json' ;;
 	status) options+=' --watch --json' ;;
 	dump) options+=' --leave --no-wait' ;;
 	report) options+=' --timeline --html --json' ;;
-	purge) options+=' --older-than --state --dry-run' ;;
+	purge) options+=' --older-than --state --dry-run --json' ;;
 	check) options+=' --json --for --prove' ;;
 	esac
 	case $1:$cur in

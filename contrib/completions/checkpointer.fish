@@ -68,7 +68,7 @@ complete -c checkpointer -n $own -s h -l help -d 'print a summary'
 complete -c checkpointer -n $own -s V -l version -d 'print the version'
 
 complete -c checkpointer -n '__checkpointer_is verify export' -l step -x -d 'which step'
-complete -c checkpointer -n '__checkpointer_is list check status report' -l json -d 'for programs'
+complete -c checkpointer -n '__checkpointer_is list check status report verify purge config' -l json -d 'for programs'
 complete -c checkpointer -n '__checkpointer_is status' -l watch -d 'until the chain has ended'
 complete -c checkpointer -n '__checkpointer_is dump' -l leave -d 'the leg ends with it'
 complete -c checkpointer -n '__checkpointer_is dump' -l no-wait -d 'ask, and do not wait'

@@ -13,7 +13,8 @@
 -- legs of a chain are not submitted by sbatch and go without the signal:
 -- checkpointer has a timer of its own.
 
--- Seconds: [checkpoint] margin of the site.
+-- Seconds: [checkpoint] margin of the site. In a shorter job checkpointer takes a
+-- quarter of its time, so DefaultTime should be four times as long at least.
 local margin = 600
 
 -- So much too early may Slurm send the signal.
@@ -53,10 +54,10 @@ end
 
 -- How long before the end; nil: the job is too short for a signal.
 local function signal_time(limit)
-	if not limit or limit > margin + 2 * early then
+	if not limit then
 		return margin
 	end
-	return limit >= 2 * early and math.floor(limit / 4) or nil
+	return limit >= 2 * early and math.floor(math.min(margin, limit / 4)) or nil
 end
 
 function slurm_cli_setup_defaults(options, early_pass)

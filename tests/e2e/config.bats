@@ -69,6 +69,25 @@ config() { run -0 --separate-stderr checkpointer "$@" config; }
 	want_same first second
 }
 
+@test "as JSON: the same values, and where each is from" {
+	config -m 7m -s environment.A='b c'
+	printf '%s\n' "$output" >text
+	checkpointer -m 7m -s environment.A='b c' config --json >json
+	python3 - <<-'X'
+		import json, re
+		j, section, seen = json.load(open("json")), None, 0
+		for line in open("text"):
+		    if m := re.match(r"\[(.*)\]$", line):
+		        section = m[1]
+		    elif m := re.match(r"(\w+) = (.*?) *; (.*)$", line):
+		        seen += 1
+		        assert j[section][m[1]] == {
+		            "value": m[2], "from": m[3], "locked": False}, line
+		assert seen == sum(len(s) for s in j.values()) > 40, seen
+		assert j["checkpoint"]["margin"]["from"] == "--set"
+	X
+}
+
 @test "the file in HOME counts without XDG_CONFIG_HOME" {
 	unset XDG_CONFIG_HOME
 	mkdir "$HOME/.config"

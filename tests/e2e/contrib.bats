@@ -93,7 +93,7 @@ filtered() {
 }
 
 @test "cli_filter.lua: short jobs get their signal later, or none" {
-	for case in 01:00:00=600 1-00:00:00=600 UNLIMITED=600 00:12:01=600 \
+	for case in 01:00:00=600 1-00:00:00=600 UNLIMITED=600 00:40:00=600 \
 		00:12:00=180 00:08:00=120 00:02:00=30; do
 		filtered 'checkpointer' "time=${case%=*}"
 		[ "$output" = "B:USR1@${case#*=} requeue" ] || fail "$case: $output"

@@ -191,6 +191,34 @@ fake_criu() {
 	ends_with 0
 }
 
+@test "a criu that does not fit is not tried, until it does" {
+	{
+		echo '#!/bin/bash'
+		echo 'if [ "$1" = --version ]; then echo "Version: $(<version)"; exit; fi' |
+			sed "s,<,<$work/,"
+		echo "echo \"\$1\" >>$work/tries"
+		echo "exec $(real_criu) \"\$@\""
+	} >fake-criu
+	chmod +x fake-criu
+	echo 3.11 >version
+	start -s criu.binary="$work/fake-criu" -s checkpoint.retry=0.2s -- \
+		bash gated.sh one
+	await out 'at one'
+	await err 'the command runs without, and is lost when its job ends'
+	kill -USR1 "$pid"
+	await_event 'dump failed' 2
+	want err 'no dump is tried: criu 3.11'
+	[ ! -e tries ]
+	echo 4.1 >version.new
+	mv version.new version
+	await_state restored
+	touch one
+	ends_with 0
+	want tries dump
+	gated_output one >want
+	want_same want out
+}
+
 @test "a criu that is none is told at the start" {
 	start -s criu.binary=/bin/true -- bash gated.sh one
 	await err 'no checkpoint can be made: /bin/true --version'

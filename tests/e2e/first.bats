@@ -88,6 +88,47 @@ export -f closed
 	want out "'sysctl user.max_user_namespaces=15000'"
 }
 
+@test "a kernel that is too old" {
+	# What uname(2) says is all that is looked at: 2.6.something.
+	setarch --uname-2.6 true || skip "no setarch"
+	start_plain setarch --uname-2.6 checkpointer -c t -- bash gated.sh one
+	await err 'no checkpoint can be made'
+	touch one
+	ends_with 0
+	grep "no checkpoint can be made: Linux 2\.6 .*5\.9 or newer.*'uname -r'" err
+	is=0
+	setarch --uname-2.6 checkpointer check >out 2>err || is=$?
+	[ "$is" = 69 ]
+	want out 'Linux 2.6 is too old'
+}
+
+# --- a batch system that it knows nothing of ---
+
+@test "built without Slurm, in a job" {
+	# shellcheck disable=SC2086
+	unset ${!SLURM_*}
+	told 3 'job 4711' 'built without Slurm' --with-slurm \
+		'checkpointer restore CHAIN' -- \
+		env SLURM_JOB_ID=4711 checkpointer -- sh -c 'exit 3'
+	# The bare form does not work there.
+	told 64 'no command' 'built without Slurm' --with-slurm -- \
+		env SLURM_JOB_ID=4711 checkpointer
+	SLURM_JOB_ID=4711 checkpointer check >out
+	grep '^warning .*built without Slurm.*--with-slurm' out
+}
+
+@test "built without Slurm, in a job: it is said once, not in each leg" {
+	SLURM_JOB_ID=4711 plainly checkpointer -c t "${legs_of_time[@]}" -- \
+		bash count.sh 20 0.1 >out 2>err
+	want_legs 2
+	want_lines 1 err 'built without Slurm'
+	printf '#!/bin/sh\ncheckpointer -- true\ncheckpointer -- true\n' >job.sh
+	chmod +x job.sh
+	told 0 'built without Slurm' -- env SLURM_JOB_ID=4711 \
+		checkpointer -m 1s -t 1h batch ./job.sh
+	want_lines 1 err 'built without Slurm'
+}
+
 # --- the directory ---
 
 @test "a checkpoint directory that cannot be made" {
@@ -155,7 +196,20 @@ export -f closed
 }
 
 @test "a time limit below the margin" {
-	told 78 '1 min' '10 min' --margin=15s -- checkpointer -t 1m -- true
+	told 78 '1 min' '10 min' --margin=15s -- checkpointer -m 10m -t 1m -- true
+	told 78 '1 min' '10 min' --margin=15s -- \
+		env CHECKPOINTER_CHECKPOINT_MARGIN=10m checkpointer -t 1m -- true
+}
+
+@test "a short time limit, and no margin: a quarter of it" {
+	told 0 'the margin is 15 s' '1 min' --margin=TIME -- checkpointer -t 1m -- true
+	told 0 running -- checkpointer -t 40m -- true
+	want_not err 'the margin is'
+	# In two legs, and told once.
+	plainly checkpointer -c t -t 2s -- bash count.sh 20 0.1 >out 2>err
+	want_legs 2
+	want_lines 1 err 'the margin is 1 s, as a leg lasts only 2 s'
+	want_same out <(bash count.sh 20 0)
 }
 
 @test "no time limit" {

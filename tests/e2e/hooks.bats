@@ -254,6 +254,32 @@ as_site() {
 	ends_with 0
 }
 
+@test "level debug: criu's log of what went well is kept, with the checkpoint" {
+	start -s log.level=debug -s checkpoint.keep=1 -- bash gated.sh one
+	await out 'at one'
+	save_one 1
+	grep -q 'Dumping finished successfully' "$store/step-1/0001.dump.log"
+	kill -USR1 "$pid"
+	await_state restored
+	want "$store/step-1/0002.dump.log" 'Dumping finished'
+	await "$store/step-1/0002.restore.log" 'Restore finished'
+	# It goes with its checkpoint.
+	[ ! -e "$store/step-1/0001.dump.log" ]
+	touch one
+	ends_with 0
+	[ -z "$(ls "$store/step-1")" ]
+}
+
+@test "criu's log of what went well is not kept otherwise" {
+	start -- bash gated.sh one
+	await out 'at one'
+	kill -USR1 "$pid"
+	await_state restored
+	[ -z "$(find "$store" -name '*.log')" ]
+	touch one
+	ends_with 0
+}
+
 @test "log.timestamps puts the time in front" {
 	run -0 --separate-stderr plainly checkpointer -s log.timestamps=yes -- true
 	[[ $stderr =~ ^[0-9-]{10}T[0-9:]{8}[+-][0-9:]{5}\ checkpointer:\  ]]

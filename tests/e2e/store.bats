@@ -226,6 +226,28 @@ wrong() {
 	grep -q '"step": 2' x/manifest.json
 }
 
+@test "verify: as JSON" {
+	stopped_chain
+	damage 2
+	run -65 checkpointer verify t
+	run -65 --separate-stderr checkpointer verify t --json
+	[ "$stderr" = "" ]
+	python3 - "$output" <<-'X'
+		import json, sys
+		good, bad = json.loads(sys.argv[1])
+		assert good.pop("bytes") > 1000
+		assert good == {"step": 1, "generation": 1, "state": "good"}
+		assert bad.pop("reason")
+		assert bad == {"step": 1, "generation": 2, "state": "damaged"}
+	X
+	run -66 --separate-stderr checkpointer verify t 3 --json
+	[ "$output" = '[]' ]
+	is=0
+	checkpointer verify t 1 --json >/dev/full 2>err || is=$?
+	[ "$is" = 74 ]
+	want err 'No space left'
+}
+
 # --- export ---
 
 @test "export: plain images, for their owner alone" {
@@ -386,6 +408,27 @@ wrong() {
 	[[ ${lines[0]} == "would remove a: finished, 1 d 3 h, "* ]]
 	(cd "$HOME" && find . -type f ! -empty -exec sha256sum {} + | sort) >after
 	want_same before after
+}
+
+@test "purge: as JSON, those that are kept included" {
+	fake a 100000 finished
+	fake b 100 finished
+	fake c 100000 resubmitted
+	cat >is.py <<-'X'
+		import json, sys
+		got = {}
+		for c in json.load(sys.stdin):
+		    assert c["bytes"] > 0 and 1.7e9 < c["last"] < 1e11, c
+		    assert ("reason" in c) == (c["action"] == "kept"), c
+		    got[c["chain"]] = (c["action"], c["state"])
+		assert got == {"a": (sys.argv[1], "finished"),
+		    "b": ("kept", "finished"), "c": ("kept", "resubmitted")}, got
+	X
+	checkpointer purge --older-than 1h --dry-run --json | python3 is.py 'would be removed'
+	exists a b c
+	checkpointer purge --older-than 1h --json | python3 is.py removed
+	is_gone a
+	exists b c
 }
 
 @test "purge: a chain that waits for its successor is only removed by word" {

@@ -43,13 +43,14 @@ setup() {
 
 @test "the signal comes with the margin, and all else as it was given" {
 	submits --signal=B:USR1@600 job.sh -- submit job.sh
-	submits --signal=B:USR1@600 -p main -t 30 -J 'two words' job.sh -v -x '' -- \
+	submits --signal=B:USR1@450 -p main -t 30 -J 'two words' job.sh -v -x '' -- \
 		submit -p main -t 30 -J 'two words' job.sh -v -x ''
 	submits --signal=B:USR1@90 job.sh -- -m 1m30s submit job.sh
 	submits --signal=B:USR1@1 job.sh -- -m 0.5 submit job.sh
 	submits --signal=B:USR2@600 job.sh -- \
 		-s signals.save=USR1 -s signals.checkpoint=USR2 submit job.sh
-	submits --signal=B:USR1@600 --wrap 'echo -t 5' -- submit --wrap 'echo -t 5'
+	submits --signal=B:USR1@450 -t 30 --wrap 'echo -t 5' -- \
+		submit -t 30 --wrap 'echo -t 5'
 }
 
 @test "with requeue, Slurm may requeue the job and appends to its output" {
@@ -58,7 +59,7 @@ setup() {
 		"${requeue[@]}" submit job.sh
 	submits --signal=B:USR1@600 --open-mode=append --no-requeue job.sh -- \
 		"${requeue[@]}" submit --no-requeue job.sh
-	job --requeue --open-mode=truncate
+	job --time=1:00:00 --requeue --open-mode=truncate
 	submits --signal=B:USR1@600 job.sh -- "${requeue[@]}" submit job.sh
 }
 
@@ -83,18 +84,31 @@ setup() {
 }
 
 @test "a time limit that leaves little beside the margin" {
-	submits -t 11 job.sh -- submit -t 11 job.sh
-	[[ $stderr == *'no --signal with a time limit of 11 min'* ]]
-	submits --signal=B:USR1@600 -t 12 job.sh -- submit -t 12 job.sh
+	for t in 40=600 39=585 10=150 5=75 2=30; do
+		submits --signal=B:USR1@"${t#*=}" -t "${t%=*}" job.sh -- \
+			submit -t "${t%=*}" job.sh
+	done
+	submits -t 1 job.sh -- submit -t 1 job.sh
+	[[ $stderr == *'no --signal with a time limit of 1 min'* ]]
 	submits --signal=B:USR1@600 -t UNLIMITED job.sh -- submit -t UNLIMITED job.sh
+	# One that was asked for must fit.
+	submits -t 11 job.sh -- -m 10m submit -t 11 job.sh
+	[[ $stderr == *'no --signal with a time limit of 11 min'* ]]
+	submits --signal=B:USR1@600 -t 12 job.sh -- -m 10m submit -t 12 job.sh
 	for t in 10 10:00 0:10:00 5; do
-		run -64 --separate-stderr checkpointer submit -t "$t" job.sh
+		run -64 --separate-stderr checkpointer -m 10m submit -t "$t" job.sh
 		[[ $stderr == *'the margin of 10 min leaves nothing'* ]]
 		[ "$output" = '' ]
 	done
 	job --time=8
-	run -64 checkpointer submit job.sh
+	run -64 checkpointer -m 8m submit job.sh
 	submits --signal=B:USR1@60 job.sh -- --margin=1m submit job.sh
+}
+
+@test "without --time there is no signal: the limit may be a short one" {
+	job --job-name=x
+	submits job.sh -- submit job.sh
+	submits --signal=B:USR1@600 job.sh -- -m 10m submit job.sh
 }
 
 @test "settings of the line hold in the job" {

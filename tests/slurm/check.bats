@@ -42,6 +42,27 @@ check() {
 	want "$out" 'status 0'
 }
 
+@test "a checkpoint directory that other nodes may not see is told, and once" {
+	check 0 -s files.shared_paths=/home
+	want_not out 'would not find it'
+	submit --wrap 'checkpointer -m 9s -- true; checkpointer -m 9s -- true'
+	job_ends "$job"
+	want_lines 1 "$out" 'which one machine sees: a next job on another node would not'
+	submit --wrap 'checkpointer -m 9s -s files.shared_paths=/home -- true'
+	job_ends "$job"
+	want_not "$out" 'one machine sees'
+}
+
+@test "messages name the job: in the chain's log, in [log] file, and of each leg" {
+	submit --wrap 'checkpointer -c named -d "$PWD/ckpt" -s log.file=all -- true'
+	job_ends "$job"
+	want "$out" "checkpointer: leg 1 of named, job $job: running"
+	# Of a partition with ten minutes, and without --margin.
+	grep 'the margin is .*, as a leg lasts only 10 min; --margin=' "$out"
+	want ckpt/named/log " job $job, leg 1, step 1: leg 1 of named"
+	want all "checkpointer: job $job, leg 1, step 1: leg 1 of named"
+}
+
 @test "settings that the site changes" {
 	cluster conf KillWait=5 JobRequeue=0
 	check 0 -s slurm.method=requeue

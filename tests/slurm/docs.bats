@@ -13,7 +13,8 @@ top=$BATS_TEST_DIRNAME/../..
 # Checkpoints beside the rest, as there is but one home for all tests.
 play_there() {
 	play "$1" 'a cluster' "$work" on n0 env await_seconds=200 \
-		CHECKPOINTER_CHECKPOINT_DIR="$work/.checkpointer" bash --norc
+		CHECKPOINTER_CHECKPOINT_DIR="$work/.checkpointer" \
+		CHECKPOINTER_FILES_SHARED_PATHS=/home bash --norc
 }
 
 @test "the tutorial, on a cluster" {

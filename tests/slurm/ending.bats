@@ -202,7 +202,7 @@ preempt() {
 
 @test "no margin, a refusal; the limits of a chain end it, and its script" {
 	local n
-	begin margin die -t 5
+	begin margin die -t 5 -- -m 10m
 	begin legs die -- -s checkpoint.max_legs=2
 	begin time die -- -s checkpoint.max_time=0.1s
 	ticks legs time

@@ -304,6 +304,7 @@ static void test_directory(void **state)
 	assert_int_equal(findings_count(f, FINDING_OK), 2);
 	rule_sharing(f, "/d", "ext4", true);
 	assert_found(f, "warning", "one machine sees");
+	assert_found(f, "warning", "[files] shared_paths");
 	rule_sharing(f, "/d", "fuse.mine", true);
 	assert_found(f, "warning", "may not see");
 	rule_sharing(f, "/d", "tmpfs", false);

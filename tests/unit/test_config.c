@@ -710,6 +710,36 @@ static void test_locks(void **state)
 	expect_mistakes(f, load(f, "[site]\nlock =\n", NULL, NULL), 0);
 }
 
+static void test_margin_of_a_short_leg(void **state)
+{
+	static const char set[] = "[checkpoint]\nmargin = 2m\n";
+	struct fixture *f = *state;
+
+	expect_mistakes(f, load(f, NULL, NULL, NULL), 0);
+	assert_true(config_margin(&f->cfg, 0) == 600);
+	assert_true(config_margin(&f->cfg, 2400) == 600);
+	assert_true(config_margin(&f->cfg, 2000) == 500);
+	assert_true(config_margin(&f->cfg, 60) == 15);
+	assert_true(config_margin(&f->cfg, 2) == 1);
+	assert_true(config_margin(&f->cfg, 0.5) == 1);
+	/* The site's is a default, too, unless it is locked. */
+	expect_mistakes(f, load(f, set, NULL, NULL), 0);
+	assert_true(config_margin(&f->cfg, 3600) == 120);
+	assert_true(config_margin(&f->cfg, 60) == 15);
+	expect_mistakes(f,
+		load(f,
+			"[checkpoint]\nmargin = 2m\n[site]\n"
+			"lock = checkpoint.margin\n",
+			NULL, NULL),
+		0);
+	assert_true(config_margin(&f->cfg, 60) == 120);
+	/* What a user says is meant so. */
+	expect_mistakes(f, load(f, NULL, set, NULL), 0);
+	assert_true(config_margin(&f->cfg, 60) == 120);
+	expect_mistakes(f, load(f, NULL, NULL, "checkpoint.margin=10m"), 0);
+	assert_true(config_margin(&f->cfg, 60) == 600);
+}
+
 /* The site's commands are run in any case; what others set is run, too. */
 static void test_hooks_add_up(void **state)
 {
@@ -1057,6 +1087,7 @@ int main(void)
 		TEST(test_variables),
 		TEST(test_locks),
 		TEST(test_wrong_locks),
+		TEST(test_margin_of_a_short_leg),
 		TEST(test_hooks_add_up),
 		TEST(test_all_mistakes),
 		TEST(test_same_signal),

@@ -115,6 +115,27 @@ static void test_a_chain_is_told_all(void **state)
 			      "leg 3, step 2: debug: shown\n");
 }
 
+/* Where jobs have numbers; a file of all messages may be that of several. */
+static void test_a_job_is_named(void **state)
+{
+	const struct fixture *f = *state;
+
+	log_set_job("4711");
+	log_set_file(f->fd);
+	log_info("before the leg");
+	log_set_chain(f->fd, 3, 2);
+	log_warn("text");
+	log_set_chain(-1, 0, 0);
+	log_set_job(NULL);
+	log_set_file(-1);
+	expect(f->err, "checkpointer: before the leg\n"
+		       "checkpointer: warning: step 2: text\n");
+	expect(f->chain, TIME
+		"checkpointer: before the leg\n" TIME
+		"checkpointer: warning: job 4711, leg 3, step 2: text\n" TIME
+		"job 4711, leg 3, step 2: warning: text\n");
+}
+
 static void test_a_chains_log_does_not_grow_for_ever(void **state)
 {
 	const struct fixture *f = *state;
@@ -162,6 +183,7 @@ int main(void)
 		TEST(test_levels),
 		TEST(test_timestamps),
 		TEST(test_a_chain_is_told_all),
+		TEST(test_a_job_is_named),
 		TEST(test_a_chains_log_does_not_grow_for_ever),
 		TEST(test_a_long_message),
 		TEST(test_errno_is_kept),

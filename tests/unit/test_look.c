@@ -47,6 +47,7 @@ static void test_criu_fits(void **state)
 		{318, 601, false, true, -1, "criu 3.18"},
 		{319, 601, false, true, 0, NULL},
 		{401, 508, false, true, -1, "5.9 or newer"},
+		{401, 206, false, true, -1, "uname -r"},
 		{401, 509, false, true, 0, NULL},
 		{401, 508, false, false, 0, NULL},
 		{402, 419, true, false, 0, NULL},

@@ -79,6 +79,21 @@ static void test_here(void **state)
 	assert_int_equal(rmdir(path), 0);
 }
 
+static void test_type_of_directory(void **state)
+{
+	auto_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char type[64];
+
+	(void)state;
+	sharedfs_type(proc, type, sizeof(type));
+	assert_string_equal(type, "proc");
+	sharedfs_type(-1, type, sizeof(type));
+	assert_string_equal(type, "an unknown file system");
+	assert_true(sharedfs_is_named("/a/b", "/x /a"));
+	assert_false(sharedfs_is_named("/a/b", "/x"));
+	assert_false(sharedfs_is_named("/a/b", NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -86,6 +101,7 @@ int main(void)
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_below),
 		cmocka_unit_test(test_here),
+		cmocka_unit_test(test_type_of_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
