@@ -51,7 +51,7 @@ static int check_margin(const struct config *cfg, const struct sched_job *job)
 		  "choose a longer time limit or a smaller margin, such as "
 		  "--margin=%.3gs",
 		show_duration(cfg->margin, margin),
-		show_duration(job->limit, limit), job->limit / 4);
+		show_duration(job->limit, limit), job->limit / 3);
 	return EX_CONFIG;
 }
 

@@ -490,7 +490,7 @@ double config_margin(const struct config *cfg, double limit)
 {
 	const struct key *key = key_find("checkpoint", "margin");
 	const struct origin *origin = &cfg->origin->key[key - config_keys];
-	double most = limit / 4 > 1 ? limit / 4 : 1;
+	double most = limit / 3 > 1 ? limit / 3 : 1;
 	bool is_meant = origin->layer > LAYER_SITE ||
 			origin_locks(cfg->origin, key->full);
 

@@ -201,7 +201,7 @@ int config_load_files(struct config *cfg, const char *site, const char *user,
 
 /*
  * The margin of a leg that lasts so many seconds, 0: it is not known. One that
- * no user has set, and no site has locked, takes no more than a quarter of the
+ * no user has set, and no site has locked, takes no more than a third of the
  * leg, but a second at least.
  */
 double config_margin(const struct config *cfg, double limit);

@@ -13,8 +13,8 @@
 -- legs of a chain are not submitted by sbatch and go without the signal:
 -- checkpointer has a timer of its own.
 
--- Seconds: [checkpoint] margin of the site. In a shorter job checkpointer takes a
--- quarter of its time, so DefaultTime should be four times as long at least.
+-- Seconds: [checkpoint] margin of the site. In a short job checkpointer takes a
+-- third of its time, so DefaultTime should be three times as long at least.
 local margin = 600
 
 -- So much too early may Slurm send the signal.
@@ -57,7 +57,7 @@ local function signal_time(limit)
 	if not limit then
 		return margin
 	end
-	return limit >= 2 * early and math.floor(math.min(margin, limit / 4)) or nil
+	return limit >= 2 * early and math.floor(math.min(margin, limit / 3)) or nil
 end
 
 function slurm_cli_setup_defaults(options, early_pass)

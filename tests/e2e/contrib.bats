@@ -93,8 +93,8 @@ filtered() {
 }
 
 @test "cli_filter.lua: short jobs get their signal later, or none" {
-	for case in 01:00:00=600 1-00:00:00=600 UNLIMITED=600 00:40:00=600 \
-		00:12:00=180 00:08:00=120 00:02:00=30; do
+	for case in 01:00:00=600 1-00:00:00=600 UNLIMITED=600 00:30:00=600 \
+		00:12:00=240 00:06:00=120 00:02:00=40; do
 		filtered 'checkpointer' "time=${case%=*}"
 		[ "$output" = "B:USR1@${case#*=} requeue" ] || fail "$case: $output"
 	done

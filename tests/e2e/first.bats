@@ -196,14 +196,14 @@ export -f closed
 }
 
 @test "a time limit below the margin" {
-	told 78 '1 min' '10 min' --margin=15s -- checkpointer -m 10m -t 1m -- true
-	told 78 '1 min' '10 min' --margin=15s -- \
+	told 78 '1 min' '10 min' --margin=20s -- checkpointer -m 10m -t 1m -- true
+	told 78 '1 min' '10 min' --margin=20s -- \
 		env CHECKPOINTER_CHECKPOINT_MARGIN=10m checkpointer -t 1m -- true
 }
 
-@test "a short time limit, and no margin: a quarter of it" {
-	told 0 'the margin is 15 s' '1 min' --margin=TIME -- checkpointer -t 1m -- true
-	told 0 running -- checkpointer -t 40m -- true
+@test "a short time limit, and no margin: a third of it" {
+	told 0 'the margin is 20 s' '1 min' --margin=TIME -- checkpointer -t 1m -- true
+	told 0 running -- checkpointer -t 30m -- true
 	want_not err 'the margin is'
 	# In two legs, and told once.
 	plainly checkpointer -c t -t 2s -- bash count.sh 20 0.1 >out 2>err

@@ -43,13 +43,13 @@ setup() {
 
 @test "the signal comes with the margin, and all else as it was given" {
 	submits --signal=B:USR1@600 job.sh -- submit job.sh
-	submits --signal=B:USR1@450 -p main -t 30 -J 'two words' job.sh -v -x '' -- \
+	submits --signal=B:USR1@600 -p main -t 30 -J 'two words' job.sh -v -x '' -- \
 		submit -p main -t 30 -J 'two words' job.sh -v -x ''
 	submits --signal=B:USR1@90 job.sh -- -m 1m30s submit job.sh
 	submits --signal=B:USR1@1 job.sh -- -m 0.5 submit job.sh
 	submits --signal=B:USR2@600 job.sh -- \
 		-s signals.save=USR1 -s signals.checkpoint=USR2 submit job.sh
-	submits --signal=B:USR1@450 -t 30 --wrap 'echo -t 5' -- \
+	submits --signal=B:USR1@600 -t 30 --wrap 'echo -t 5' -- \
 		submit -t 30 --wrap 'echo -t 5'
 }
 
@@ -84,7 +84,7 @@ setup() {
 }
 
 @test "a time limit that leaves little beside the margin" {
-	for t in 40=600 39=585 10=150 5=75 2=30; do
+	for t in 30=600 29=580 10=200 5=100 2=40; do
 		submits --signal=B:USR1@"${t#*=}" -t "${t%=*}" job.sh -- \
 			submit -t "${t%=*}" job.sh
 	done

@@ -717,15 +717,15 @@ static void test_margin_of_a_short_leg(void **state)
 
 	expect_mistakes(f, load(f, NULL, NULL, NULL), 0);
 	assert_true(config_margin(&f->cfg, 0) == 600);
-	assert_true(config_margin(&f->cfg, 2400) == 600);
-	assert_true(config_margin(&f->cfg, 2000) == 500);
-	assert_true(config_margin(&f->cfg, 60) == 15);
+	assert_true(config_margin(&f->cfg, 1800) == 600);
+	assert_true(config_margin(&f->cfg, 1500) == 500);
+	assert_true(config_margin(&f->cfg, 60) == 20);
 	assert_true(config_margin(&f->cfg, 2) == 1);
 	assert_true(config_margin(&f->cfg, 0.5) == 1);
 	/* The site's is a default, too, unless it is locked. */
 	expect_mistakes(f, load(f, set, NULL, NULL), 0);
 	assert_true(config_margin(&f->cfg, 3600) == 120);
-	assert_true(config_margin(&f->cfg, 60) == 15);
+	assert_true(config_margin(&f->cfg, 60) == 20);
 	expect_mistakes(f,
 		load(f,
 			"[checkpoint]\nmargin = 2m\n[site]\n"
