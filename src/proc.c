@@ -280,6 +280,14 @@ uint64_t proc_caught(pid_t pid)
 	return at ? strtoull(at + 8, NULL, 16) : 0;
 }
 
+bool proc_has_filter(pid_t pid)
+{
+	auto_free char *path = xasprintf("/proc/%d/status", (int)pid);
+	auto_free char *text = read_file_at(AT_FDCWD, path, 65536, NULL, NULL);
+
+	return text && strstr(text, "\nSeccomp:\t2\n");
+}
+
 uint64_t proc_anonymous(pid_t pid)
 {
 	unsigned long long resident, shared;

@@ -102,6 +102,9 @@ void proc_arguments_free(char **argv);
 /* The umask of a process, 022 if it cannot be had. */
 unsigned proc_umask(pid_t pid);
 
+/* Are its system calls filtered? See seccomp(2). */
+bool proc_has_filter(pid_t pid);
+
 /* Resident memory that is in no file, in bytes, 0 if the process is gone. */
 uint64_t proc_anonymous(pid_t pid);
 

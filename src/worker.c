@@ -428,10 +428,26 @@ static int look_at_criu_again(const struct engine *e, const struct capsule *c,
 	return err_wrap(err, "no dump is tried");
 }
 
+/*
+ * Who is filtered may not lift the filter of another process for a moment, which
+ * only a privileged criu may: see PTRACE_O_SUSPEND_SECCOMP in ptrace(2).
+ */
+static bool lifts_filters(const struct engine *e, pid_t root)
+{
+	struct int_list tree = proc_tree(root);
+	bool found = false;
+
+	for (size_t i = 0; i < tree.n && !found; i++)
+		found = proc_has_filter(tree.v[i]);
+	free(tree.v);
+	return found && !e->unprivileged;
+}
+
 void worker_dump(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct worker_result *r)
 {
 	struct worker_dump own = *d;
+	struct engine engine = *e;
 	struct rusage usage;
 
 	prctl(PR_SET_NAME, "checkpt-worker");
@@ -441,10 +457,11 @@ void worker_dump(const struct engine *e, const struct capsule *c,
 	signal(SIGXFSZ, SIG_IGN);
 	/* So is the end of a stream that could not be stored. */
 	signal(SIGPIPE, SIG_IGN);
-	own.store.refused = engine_leavings(e);
+	engine.filtered = e->filtered && !lifts_filters(e, d->root);
+	own.store.refused = engine_leavings(&engine);
 	if (!look_at_criu_again(e, c, &own, &r->err) &&
 		!connections_fit(&c->network, d->outside, d->root, &r->err) &&
-		!check_space(&own, &r->err) && !dump(e, c, &own, r))
+		!check_space(&own, &r->err) && !dump(&engine, c, &own, r))
 		r->ok = true;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		r->rss = (uint64_t)usage.ru_maxrss * 1024;

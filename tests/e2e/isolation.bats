@@ -159,3 +159,30 @@ legs_of() { grep -c '"event":"leg"' "$journal"; }
 	[ "$(grep -c '^line' log)" = "$(sort -u log | grep -c '^line')" ]
 	[ "$(tail -n 2 log | head -n 1)" = "line $(grep -c '^line' log)" ]
 }
+
+@test "no capsule: a seccomp filter of the program's own, which root's criu can lift" {
+	capable
+	cat >filter.py <<-'X'
+		import ctypes, os, struct, time
+		libc = ctypes.CDLL(None)
+		libc.prctl(38, 1, 0, 0, 0)
+		allow = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7fff0000))
+		prog = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(allow)))
+		print(libc.prctl(22, 2, prog), flush=True)
+		while not os.path.exists("go"):
+		    time.sleep(0.02)
+		print(open("/proc/self/status").read().count("Seccomp:\t2"), flush=True)
+	X
+	start "${options[@]}" -- python3 filter.py
+	await out '^0$'
+	if [ "$(id -u)" = 0 ]; then
+		kill -USR1 "$pid"
+		await_state restored
+	else
+		kill -USR2 "$pid"
+		await err 'a seccomp filter of its own'
+	fi
+	touch go
+	ends_with 0
+	want_same out <(printf '0\n1\n')
+}

@@ -4,8 +4,8 @@
 # check.bats - `checkpointer check' on the nodes of a cluster: what its settings
 # mean, and a controller that is away
 
-# bats set variables, for one test only.
-# shellcheck disable=SC2030,SC2031,SC2154
+# A $ in single quotes is for the job's shell; bats sets variables, for one test only.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 
 load common
 
