@@ -315,6 +315,8 @@ static int wait_for_all(struct dump *d, struct chain_watch *w, struct err *err)
 		ask_all(d);
 		if (show(d))
 			return 0;
+		if (what == WATCH_CHANGED)
+			log_debug("waiting for the journal");
 		what = chain_watch_wait(w, d->ends, pause);
 	}
 }

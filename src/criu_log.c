@@ -45,6 +45,10 @@ static const struct hint hints[] = {
 	{"Can't get 1:16 opt", /* SOL_SOCKET, SO_PASSCRED */
 		"this criu cannot dump TCP sockets on this kernel: install "
 		"CRIU 4.2 or newer"},
+	{"Unable to set a pipe size",
+		"all pipes of this user on this machine hold more than "
+		"fs.pipe-user-pages-soft allows, as when many commands are "
+		"dumped at once: a later try may work"},
 	{"External socket is used",
 		"a socket leads to a process outside the command: start that "
 		"process inside the command"},

@@ -60,8 +60,8 @@ static int begin_image(struct capture *c, struct err *err)
 	}
 	if (!loop_add(&c->loop, fd, stream, EPOLLIN, err))
 		return -1;
-	if (!strncmp(name, "pages-", 6))
-		fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+	fcntl(fd, F_SETPIPE_SZ,
+		strncmp(name, "pages-", 6) ? PIPE_BYTES_SMALL : PIPE_BYTES);
 	return 1;
 }
 

@@ -12,6 +12,12 @@
 /* Fewer and longer reads and writes, where the kernel lets a user have it. */
 #define PIPE_BYTES (1 << 20)
 
+/*
+ * Most images are small, and many are open at a time. All pipes of a user have to
+ * share fs.pipe-user-pages-soft, see pipe(7); criu fails where that is used up.
+ */
+#define PIPE_BYTES_SMALL (1 << 14)
+
 /* A pipe of criu's, and the stream of the store that goes through it. */
 struct source {
 	int fd; /* -1: the entry is free */

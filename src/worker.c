@@ -414,7 +414,8 @@ static int dump(const struct engine *e, const struct capsule *c,
 
 /*
  * What the supervisor has warned of may be mended by now; if it is not, there
- * is no need to stop the tree for a dump that fails.
+ * is no need to stop the tree for a dump that fails. That there is a checkpoint
+ * says as much.
  */
 static int look_at_criu_again(const struct engine *e, const struct capsule *c,
 	const struct worker_dump *d, struct err *err)
@@ -422,7 +423,8 @@ static int look_at_criu_again(const struct engine *e, const struct capsule *c,
 	if (!e->criu[0])
 		return err_set(err, 0,
 			"no dump is tried: there is no criu program; " CRIU_WANTED);
-	if (!look_can_dump(e->criu, d->root, !e->unprivileged,
+	if (store_newest(d->step, d->gen) ||
+		!look_can_dump(e->criu, d->root, !e->unprivileged,
 		    c->isolation == ISOLATION_USER, err))
 		return 0;
 	return err_wrap(err, "no dump is tried");

@@ -233,8 +233,10 @@ start_two_steps() {
 	gated -s "criu.extra=action-script $PWD/hold"
 	kill -USR2 "$pid"
 	reached at
-	checkpointer dump t >asked 2>&1 3>&- &
+	checkpointer -v dump t >asked 2>&1 3>&- &
 	started+=("$!")
+	# Else it would be another one.
+	await asked 'waiting for the journal'
 	release go
 	await asked 'checkpoint 1 of t: '
 	touch one
