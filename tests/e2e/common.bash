@@ -71,7 +71,7 @@ write_workloads() {
 	cat >gated.sh <<-'X'
 		for gate; do
 			echo "at $gate"
-			until [ -e "$gate" ]; do sleep 0.02; done
+			until [ -e "$gate" ]; do sleep 0.05; done
 			echo "past $gate"
 		done
 		echo end

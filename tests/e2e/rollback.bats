@@ -77,9 +77,9 @@ kept() { (cd "$store/step-1" && ls) | grep -E '\.(tail|file)-' || true; }
 			for g in one two three; do
 				echo "$1 before $g" >&5
 				echo >"$1.$g"
-				until [ -s "a.$g" ] && [ -s "b.$g" ]; do sleep 0.02; done
+				until [ -s "a.$g" ] && [ -s "b.$g" ]; do sleep 0.05; done
 				[ "$1" = b ] || echo "at $g"
-				until [ -e "$g" ]; do sleep 0.02; done
+				until [ -e "$g" ]; do sleep 0.05; done
 			done
 			echo "$1 at the end" >&5
 		}
@@ -516,7 +516,7 @@ refused() {
 		for g in one two three; do
 			echo "before $g" >&5
 			echo "at $g"
-			until [ -e "$g" ]; do sleep 0.02; done
+			until [ -e "$g" ]; do sleep 0.05; done
 		done
 	X
 	begin -- bash lines.sh
