@@ -67,7 +67,7 @@ remember_failed() {
 	set -- "${rerun[@]:-$@}"
 	[[ " $* " == *' bats '* ]] || return 0
 	while IFS= read -r line; do
-		line=${line#not ok * }
+		line=${line#not ok * } line=${line% \# *}
 		again+=("$stage" "${line% in *ms}" "$(printf '%q ' "$@")")
 	done < <(grep '^not ok ' "$log")
 }

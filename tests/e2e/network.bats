@@ -321,6 +321,7 @@ serve() {
 }
 
 @test "the loopback inside is not the host's; pasta sleeps until there is a packet" {
+	local tries=0
 	criu_next
 	cat >inside.py <<-'X'
 		import os, socket, time
@@ -340,7 +341,9 @@ serve() {
 	await out ready
 	# It is stopped when it has set itself up; nothing tells.
 	until [ "$(ps -o state= -C pasta.avx2 -C pasta)" = T ]; do
-		sleep 0.02
+		((tries++ < 300)) ||
+			fail "not stopped: $(ps -o pid,ppid,state,etime,args -C pasta.avx2 -C pasta)"
+		sleep 0.1
 	done
 	run -1 bash -c 'exec 5<>/dev/tcp/127.0.0.1/5078'
 	serve
