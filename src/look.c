@@ -301,6 +301,9 @@ int look_criu_fits(
 /* What `criu --version` prints, e.g. "Version: 4.1.1". */
 int look_criu_version(const char *criu, struct err *err)
 {
+	/* No configuration of the user's, see engine.c. */
+	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	char *const env[] = {path, NULL};
 	char text[256] = "";
 	unsigned major_no, minor_no;
 	const char *p;
@@ -314,7 +317,8 @@ int look_criu_version(const char *criu, struct err *err)
 	if (pid == 0) {
 		dup2(fds[1], 1);
 		dup2(fds[1], 2);
-		execl(criu, criu, "--version", (char *)NULL);
+		execle(criu, criu, "--version", "--no-default-config",
+			(char *)NULL, env);
 		_exit(127);
 	}
 	close(fds[1]);

@@ -321,5 +321,5 @@ teardown_file() { finish_begun; }
 	ends_as FAILED 4:0
 	want_output
 	once A
-	want_not "$out" warning
+	want_not "$out" 'not permitted'
 }
