@@ -172,7 +172,7 @@ start_two_steps() {
 	[ "$output" = "" ]
 	await "$store/step-1/progress" '"done":'
 	says 't: dumping' checkpointer status t
-	[[ $output =~ dumping\ *[0-9]+\ %,\ .*\ of\ about\  ]]
+	[[ $output =~ dumping\ *[0-9]+\ %,\ .*\ of\ about\  ]] || fail "$output"
 	[ "$(field steps 0 progress kind)" = dump ]
 	[ "$(field steps 0 progress total)" -gt 40000000 ]
 	says 'dumping ' checkpointer status

@@ -57,7 +57,7 @@ asked() {
 	asked with
 	[ "$signal $requeue" = 'B:USR1@600 1' ]
 	asked -t 8 with
-	[ "$signal $requeue" = 'B:USR1@120 1' ]
+	[ "$signal $requeue" = 'B:USR1@160 1' ]
 	asked --signal=B:USR2@70 --no-requeue with
 	[ "$signal $requeue" = 'B:USR2@70 0' ]
 	asked without
