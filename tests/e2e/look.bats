@@ -172,11 +172,13 @@ start_two_steps() {
 	[ "$output" = "" ]
 	await "$store/step-1/progress" '"done":'
 	says 't: dumping' checkpointer status t
-	[[ $output =~ dumping\ *[0-9]+\ %,\ .*\ of\ about\  ]] || fail "$output"
+	# A fast machine has read it all before it is asked.
+	[[ $output =~ dumping\ *([0-9]+\ %,\ .*\ of\ about\ |.*\ read,\ waiting) ]] ||
+		fail "$output"
 	[ "$(field steps 0 progress kind)" = dump ]
 	[ "$(field steps 0 progress total)" -gt 40000000 ]
 	says 'dumping ' checkpointer status
-	[[ $output == *' %'* ]]
+	[[ $output == *' %'* || $output == *waiting* ]] || fail "$output"
 	await err 'checkpoint 1 of t:'
 	[ ! -e "$store/step-1/progress" ]
 	touch one
