@@ -13,8 +13,9 @@
 #define PIPE_BYTES (1 << 20)
 
 /*
- * Most images are small, and many are open at a time. All pipes of a user have to
- * share fs.pipe-user-pages-soft, see pipe(7); criu fails where that is used up.
+ * Most images are small, and many are open at a time. All pipes of a user have
+ * to share fs.pipe-user-pages-soft, see pipe(7); criu fails where that is used
+ * up.
  */
 #define PIPE_BYTES_SMALL (1 << 14)
 

@@ -425,14 +425,14 @@ static int look_at_criu_again(const struct engine *e, const struct capsule *c,
 			"no dump is tried: there is no criu program; " CRIU_WANTED);
 	if (store_newest(d->step, d->gen) ||
 		!look_can_dump(e->criu, d->root, !e->unprivileged,
-		    c->isolation == ISOLATION_USER, err))
+			c->isolation == ISOLATION_USER, err))
 		return 0;
 	return err_wrap(err, "no dump is tried");
 }
 
 /*
- * Who is filtered may not lift the filter of another process for a moment, which
- * only a privileged criu may: see PTRACE_O_SUSPEND_SECCOMP in ptrace(2).
+ * Who is filtered may not lift the filter of another process for a moment,
+ * which only a privileged criu may: see PTRACE_O_SUSPEND_SECCOMP in ptrace(2).
  */
 static bool lifts_filters(const struct engine *e, pid_t root)
 {
