@@ -46,10 +46,9 @@ struct engine_calls;
 
 /*
  * The one who answers, when criu runs; root is that of the tree, and calls are
- * borrowed. Mapped files
- * of up to limit bytes are copied where nothing else helps; kinds are those of
- * mapfiles.h. NULL with *err;
- * released with questions_free().
+ * borrowed. Mapped files of up to limit bytes are copied where nothing else
+ * helps; kinds are those of mapfiles.h. NULL with *err; released with
+ * questions_free().
  */
 struct questions *questions_new(int sock, pid_t root, unsigned kinds,
 	uint64_t limit, const struct engine_calls *calls, struct err *err);

@@ -162,17 +162,7 @@ legs_of() { grep -c '"event":"leg"' "$journal"; }
 
 @test "no capsule: a seccomp filter of the program's own, which root's criu can lift" {
 	capable
-	cat >filter.py <<-'X'
-		import ctypes, os, struct, time
-		libc = ctypes.CDLL(None)
-		libc.prctl(38, 1, 0, 0, 0)
-		allow = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7fff0000))
-		prog = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(allow)))
-		print(libc.prctl(22, 2, prog), flush=True)
-		while not os.path.exists("go"):
-		    time.sleep(0.02)
-		print(open("/proc/self/status").read().count("Seccomp:\t2"), flush=True)
-	X
+	write_filter
 	start "${options[@]}" -- python3 filter.py
 	await out '^0$'
 	if [ "$(id -u)" = 0 ]; then

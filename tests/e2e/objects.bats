@@ -506,16 +506,7 @@ uring_program() {
 }
 
 @test "a seccomp filter of the program's own is named" {
-	cat >filter.py <<-'X'
-		import ctypes, os, struct, time
-		libc = ctypes.CDLL(None)
-		libc.prctl(38, 1, 0, 0, 0)
-		allow = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7fff0000))
-		prog = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(allow)))
-		print(libc.prctl(22, 2, prog), flush=True)
-		while not os.path.exists("go"):
-		    time.sleep(0.02)
-	X
+	write_filter
 	start -- python3 filter.py
 	await out '^0$'
 	kill -USR2 "$pid"
