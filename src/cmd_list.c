@@ -102,11 +102,6 @@ static int add_all(json_t *list, const char *base)
 
 /* --- tables --- */
 
-static const char *text_of(const json_t *j, const char *key)
-{
-	return json_string_value(json_object_get(j, key));
-}
-
 static unsigned number_of(const json_t *j, const char *key)
 {
 	return (unsigned)json_integer_value(json_object_get(j, key));

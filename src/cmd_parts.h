@@ -38,6 +38,12 @@ const char *damage_of(const struct err *err, unsigned gen);
  */
 int print_for_programs(const json_t *j);
 
+/* Of an object that was made for that; NULL: it has none of this name. */
+static inline const char *text_of(const json_t *j, const char *key)
+{
+	return json_string_value(json_object_get(j, key));
+}
+
 /* Bytes of all streams. */
 uint64_t bytes_of(const struct store_reader *r);
 

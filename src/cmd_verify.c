@@ -55,11 +55,6 @@ static json_t *look_at(int step, unsigned number, unsigned gen)
 	return j;
 }
 
-static const char *text_of(const json_t *j, const char *key)
-{
-	return json_string_value(json_object_get(j, key));
-}
-
 static void print(const json_t *j, bool many)
 {
 	const char *state = text_of(j, "state"), *reason = text_of(j, "reason");

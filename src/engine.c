@@ -183,28 +183,23 @@ static int add_restore(struct command *c, struct err *err)
 }
 
 /* criu puts its own descriptors above those of the tree: as far as it may. */
-static void allow_many_files(void)
+static void set_limits(void)
 {
-	struct rlimit l;
+	struct rlimit files, core;
 
-	if (getrlimit(RLIMIT_NOFILE, &l))
-		return;
-	l.rlim_cur = l.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &l);
-}
-
-/*
- * When criu finds out what the kernel can do, a child of it dies of SIGSEGV;
- * its core is of no use to anybody. What is restored gets its own limit back.
- */
-static void leave_no_core(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_CORE, &l))
-		return;
-	l.rlim_cur = 0;
-	setrlimit(RLIMIT_CORE, &l);
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	/*
+	 * When criu finds out what the kernel can do, a child of it dies of
+	 * SIGSEGV; its core is of no use to anybody. What is restored gets its
+	 * own limit back.
+	 */
+	if (!getrlimit(RLIMIT_CORE, &core)) {
+		core.rlim_cur = 0;
+		setrlimit(RLIMIT_CORE, &core);
+	}
 }
 
 /* What criu prints before it has a log goes to a file beside that. */
@@ -254,8 +249,7 @@ static void become_criu(const struct command *c, char *const env[])
 	sigset_t none;
 
 	umask(077);
-	allow_many_files();
-	leave_no_core();
+	set_limits();
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
 	ignore_sent_signals();
